@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pocketvae.errors import SpecError
+from pocketvae.blocks.storage import Storage, is_address
+from pocketvae.cli import arguments as common
+from pocketvae.data.embedded import ECG, MNIST
+from pocketvae.errors import DataError, OutputExistsError, SpecError
+from pocketvae.system.temporary import temporary_directory
 
 if TYPE_CHECKING:
     from pocketvae import ModelBundle
@@ -36,6 +43,116 @@ def add_cluster(parser: argparse.ArgumentParser, *, reads_items: bool = True) ->
         parser.add_argument(
             "--skip-corrupt", action="store_true", help="with --cluster: leave out, and name, what cannot be read"
         )
+
+
+def place(text: str) -> Path | str:
+    """Returns a path, or an address as it is."""
+    return text if is_address(text) else Path(text)
+
+
+def bundle_place(text: str) -> Path | str:
+    """Returns the path of a bundle, or its address as it is."""
+    return text if is_address(text) else common.bundle_path(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What a command reads and writes by address.
+
+    Attributes:
+        bundle: Address of the bundle; None if it has a path.
+        outputs: Addresses of outputs, by the path of this machine where they are made.
+        results: Where results of blocks were written, which go when the outputs are there.
+    """
+
+    bundle: str | None = None
+    outputs: dict[Path, str] = field(default_factory=dict)
+    results: list[Storage] = field(default_factory=list)
+
+    def results_for(self, out: Path) -> Storage | None:
+        """Returns where workers write the results of blocks; None for the work folder beside a path."""
+        for path, address in self.outputs.items():
+            if out.parent == path.parent:
+                self.results.append(Storage(address, f"{out.name.removeprefix(path.name)}.unfinished"))
+                return self.results[-1]
+        return None
+
+
+def by_address(
+    *outputs: str, replaces: bool = False
+) -> Callable[[Callable[[argparse.Namespace], int]], Callable[[argparse.Namespace], int]]:
+    """Returns a decorator of a command: what it is given by address, it reads and writes on this machine.
+
+    Args:
+        outputs: Names of its outputs.
+        replaces: Whether it replaces them without `--force`.
+    """
+
+    def decorated(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+        @functools.wraps(run)
+        def on_this_machine(arguments: argparse.Namespace) -> int:
+            with _on_this_machine(arguments, outputs, replaces=replaces) as arguments.stored:
+                code = run(arguments)
+                if not code:
+                    for path, address in arguments.stored.outputs.items():
+                        Storage(address).upload(path)
+                    for results in arguments.stored.results:
+                        results.remove()
+            return code
+
+        return on_this_machine
+
+    return decorated
+
+
+@contextlib.contextmanager
+def _on_this_machine(arguments: argparse.Namespace, outputs: tuple[str, ...], *, replaces: bool) -> Iterator[Stored]:
+    """Replaces addresses by paths of a temporary folder, and yields the addresses.
+
+    Raises:
+        SpecError: there is an address and no cluster, or workers of an address would read from a path.
+        OutputExistsError: there is something at the address of an output, and it must not be replaced.
+        DataError: there is no bundle at its address, or one of an output is a folder's.
+    """
+    inputs = [text for name in ("images", "normal") if (text := getattr(arguments, name, None)) is not None]
+    written = {name: given for name in outputs if isinstance(given := getattr(arguments, name), str)}
+    bundle = arguments.bundle if isinstance(arguments.bundle, str) else None
+    found = [text for text in (bundle, *inputs, *written.values()) if text is not None and is_address(text)]
+    if not found:
+        yield Stored()
+        return
+    if not is_asked(arguments):
+        raise SpecError(f"addresses of storage are for --cluster, got {found[0]}: pass a path")
+    elsewhere = [text for text in inputs if not is_address(text) and text not in (MNIST, ECG)]
+    if written and elsewhere:
+        raise SpecError(f"where the output has an address, what workers read must have one too, got {elsewhere[0]}")
+    with temporary_directory() as folder:
+        stored = Stored(bundle=bundle)
+        for name, address in written.items():
+            path = folder / name / _checked(address, force=arguments.force or replaces)
+            path.parent.mkdir()
+            stored.outputs[path] = address
+            setattr(arguments, name, path)
+        if bundle is not None:
+            arguments.bundle = Storage(bundle).fetch(folder)
+        yield stored
+
+
+def _checked(address: str, *, force: bool) -> str:
+    """Returns the name of an output, which may be written."""
+    storage = Storage(address)
+    name = str(storage).rpartition("/")[2]
+    if storage.is_folder() or not Path(name).suffix:
+        raise DataError(f"an output with an address must be a file with an ending, got {storage}")
+    if storage.is_there() and not force:
+        raise OutputExistsError(f"{storage} exists: choose another output, or pass --force to replace it")
+    return name
+
+
+def named(path: Path, arguments: argparse.Namespace) -> str:
+    """Returns an output as the user named it."""
+    stored: Stored = arguments.stored
+    return stored.outputs.get(path, str(path))
 
 
 def is_asked(arguments: argparse.Namespace) -> bool:
@@ -77,6 +194,7 @@ def make_run(
     from pocketvae.apps.clusters.running import Run
     from pocketvae.blocks.cluster import Cluster
 
+    stored: Stored = arguments.stored
     return Run(
         command=arguments.command,
         bundle=bundle,
@@ -86,6 +204,8 @@ def make_run(
         force=arguments.force,
         replaces=replaces,
         progress=terminal.step,
+        address=stored.bundle,
+        results=stored.results_for(out),
     )
 
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    common.add_bundle(parser)
+    common.add_bundle(parser).type = clusters.bundle_place
     models.add_images(parser)
-    parser.add_argument("--out", metavar="FILE", type=Path, help="compressed file to create")
+    parser.add_argument("--out", metavar="FILE", type=clusters.place, help="compressed file to create")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--quality", metavar="Q", type=int, help="1 (smallest) to 10 (best), 7 by default")
     kind.add_argument("--lossless", action="store_true", help="keep every pixel of grey images")
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_force(parser)
 
 
+@clusters.by_address("out")
 def run(arguments: argparse.Namespace) -> int:
     """Compresses images or other data, or fits the tables, and says how large the result is."""
     import pocketvae
@@ -135,7 +136,7 @@ def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, te
             label=arguments.label,
             progress=terminal.step,
         )
-    return _written(data, len(source), bundle.vae, arguments.out)
+    return _written(data, len(source), bundle.vae, arguments)
 
 
 def _compress_on_cluster(
@@ -154,16 +155,17 @@ def _compress_on_cluster(
 
     with compressible_on_cluster(run, source, choice, arguments.label, check) as items:
         data = compress_encoded(bundle, tables, items, quality=quality)
-        return _written(data, len(items.names), bundle.vae, arguments.out)
+        return _written(data, len(items.names), bundle.vae, arguments)
 
 
-def _written(data: bytes, count: int, vae: VaeSpec, out: Path) -> str:
+def _written(data: bytes, count: int, vae: VaeSpec, arguments: argparse.Namespace) -> str:
     """Writes a compressed file and says how large it is."""
     import math
 
     from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import write_bytes
 
-    write_bytes(out, data)
+    write_bytes(arguments.out, data)
+    out = clusters.named(arguments.out, arguments)
     kind, per_value = kind_of(vae.data), 8 * len(data) / (count * math.prod(vae.input_shape))
     return f"{count} {kind.plural} in {len(data)} bytes, {per_value:.4f} bits per {kind.element}: {out}"

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_force(parser)
 
 
+@clusters.by_address()
 def run(arguments: argparse.Namespace) -> int:
     """Decompresses and says where the items are."""
     import pocketvae

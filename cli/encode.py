@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
@@ -19,15 +18,16 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    common.add_bundle(parser)
+    common.add_bundle(parser).type = clusters.bundle_place
     models.add_images(parser)
-    parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".npz, .csv or .parquet")
+    parser.add_argument("--out", metavar="OUT", type=clusters.place, required=True, help=".npz, .csv or .parquet")
     models.add_label(parser)
     models.add_choice(parser)
     clusters.add_cluster(parser)
     common.add_force(parser)
 
 
+@clusters.by_address("out")
 def run(arguments: argparse.Namespace) -> int:
     """Encodes images or other data and prints where their latents are."""
     import pocketvae
@@ -44,7 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
         write_latents(arguments.out, posterior, items, latents=latents, force=arguments.force)
     values = "codes" if bundle.vae.is_discrete else "dimensions"
     what = "posteriors" if bundle.vae.has_posterior else "latents"
-    terminal.line(f"{len(source)} {what} of {bundle.vae.latent_dim} {values}: {arguments.out}")
+    terminal.line(
+        f"{len(source)} {what} of {bundle.vae.latent_dim} {values}: {clusters.named(arguments.out, arguments)}"
+    )
     return 0
 
 

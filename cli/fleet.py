@@ -97,6 +97,7 @@ def verify(arguments: argparse.Namespace, fleet: FleetConfig) -> int:
             fleet,
             num_threads=arguments.threads,
             config=arguments.config,
+            worst=arguments.save_worst,
             progress=terminal.step,
         )
     result, record = found.result, _record(found.result)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    common.add_bundle(parser)
+    common.add_bundle(parser).type = clusters.bundle_place
     parser.add_argument(
-        "--out", metavar="OUT", type=Path, required=True, help=".png, .npz, .csv, .wav, or a folder to create"
+        "--out", metavar="OUT", type=clusters.place, required=True, help=".png, .npz, .csv, .wav, or a folder to create"
     )
     parser.add_argument("--seed", metavar="SEED", type=int, default=0, help="stream of images (default: 0)")
     parser.add_argument("--start", metavar="INDEX", type=int, default=0, help="first image of the stream (default: 0)")
@@ -42,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_force(parser)
 
 
+@clusters.by_address("out")
 def run(arguments: argparse.Namespace) -> int:
     """Generates images and prints where they are."""
     from pocketvae.apps import REQUEST_NAME, GenerateRequest, generate_to
@@ -83,5 +83,6 @@ def run(arguments: argparse.Namespace) -> int:
             make=on_cluster if is_clustered else made_here,
             progress=terminal.step,
         )
-    terminal.line(f"{request.count} {kind}{'s' if request.count > 1 else ''}: {arguments.out}")
+    out = clusters.named(arguments.out, arguments)
+    terminal.line(f"{request.count} {kind}{'s' if request.count > 1 else ''}: {out}")
     return 0

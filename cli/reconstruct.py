@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    common.add_bundle(parser)
+    common.add_bundle(parser).type = clusters.bundle_place
     models.add_images(parser)
     parser.add_argument(
         "--out",
         metavar="OUT",
-        type=Path,
+        type=clusters.place,
         required=True,
         help=".png, .npz with both arrays, or .csv of vectors and sequences",
     )
@@ -35,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_force(parser)
 
 
+@clusters.by_address("out")
 def run(arguments: argparse.Namespace) -> int:
     """Reconstructs images or other data and prints how close they are."""
     import pocketvae
@@ -51,7 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
         work(bundle, arguments, terminal) as result,
     ):
         write_reconstruction(result, arguments.out, columns=arguments.columns, force=arguments.force)
-        text = f"{len(result.images)} {kind_of(result.vae.data).plural}, {result.closeness}: {arguments.out}"
+        out = clusters.named(arguments.out, arguments)
+        text = f"{len(result.images)} {kind_of(result.vae.data).plural}, {result.closeness}: {out}"
     terminal.line(text)
     return 0
 

@@ -30,7 +30,7 @@ _OF_CALIBRATING = ("false_positive_rate", "samples")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    common.add_bundle(parser)
+    common.add_bundle(parser).type = clusters.bundle_place
     models.add_images(parser)
     parser.add_argument(
         "--calibration", metavar="FILE", type=Path, required=True, help="calibration file made by --calibrate"
@@ -56,14 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeline", metavar="FILE", type=Path, help="of recordings: write score, alarms and channels over time as SVG"
     )
     parser.add_argument("--roc", metavar="FILE", type=Path, help="write ROC curves as SVG; needs --normal or --truth")
-    parser.add_argument("--csv", metavar="FILE", type=Path, help="write every score as CSV")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write every score as JSON")
+    parser.add_argument("--csv", metavar="FILE", type=clusters.place, help="write every score as CSV")
+    parser.add_argument("--json", metavar="FILE", type=clusters.place, help="write every score as JSON")
     models.add_label(parser)
     models.add_choice(parser)
     clusters.add_cluster(parser)
     common.add_force(parser)
 
 
+@clusters.by_address("csv", "json", replaces=True)
 def run(arguments: argparse.Namespace) -> int:
     """Scores images or other data, or fits the calibration; finding anomalies is not a failure."""
     import pocketvae

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pocketvae.bundle.bundle import Bundle
 
 
-# Options that take too long or too much memory on many devices, or that run on this machine alone.
-_OF_FEW = ("headed", "thorough", "layers", "save_worst")
+# Options of one target, or of this machine whatever the targets are.
+_OF_FEW = ("headed", "thorough", "layers")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -34,8 +34,10 @@ from pocketvae.blocks.columns import join_columns
 from pocketvae.blocks.plan import Compute, plan
 from pocketvae.blocks.pool import compute_blocks
 from pocketvae.blocks.work_folder import WorkFolder, WorkManifest
+from pocketvae.bundle.demo import located
 from pocketvae.data.image_files import read_mnist
 from pocketvae.errors import PocketVaeError, unknown_name
+from pocketvae.models.model_bundle import open as open_models
 from pocketvae.system.environment import current_environment
 from pocketvae.version import VERSION
 
@@ -75,7 +77,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("bundle", help="bundle of 28x28 images, such as demo")
+    parser.add_argument("bundle", help="bundle of grey images of up to 28x28, such as demo")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"comma-separated: {', '.join(PARTS)} (default: all)")
     parser.add_argument("--before", type=Path, help="folder with another build of the package, to time side by side")
     parser.add_argument("--rounds", type=int, default=2, help="how often to time two builds (default: %(default)s)")
@@ -125,11 +127,14 @@ class _Place:
     bundle: str
 
     def items(self, count: int) -> Path:
-        """Returns a file of `count` digits, MNIST's again and again, each a little different."""
+        """Returns a file of `count` digits, MNIST's again and again, each a little different; their middle if small."""
         path = self.folder / f"{count}.npy"
         if not path.exists():
-            digits = read_mnist()[1][0]
-            made = np.lib.format.open_memmap(path, "w+", np.uint8, (count, 28, 28, 1))
+            with open_models(located(self.bundle)) as bundle:
+                height, width, _ = bundle.vae.image_shape
+            top, left = (28 - height) // 2, (28 - width) // 2
+            digits = read_mnist()[1][0][:, top : top + height, left : left + width]
+            made = np.lib.format.open_memmap(path, "w+", np.uint8, (count, height, width, 1))
             for first in range(0, count, len(digits)):
                 part = digits[: count - first]
                 made[first : first + len(part)] = part ^ np.uint8(first // len(digits) % 8)
@@ -140,7 +145,8 @@ class _Place:
         """Returns the command that scores the digits."""
         calibration = self.folder / "normal.json"
         if not calibration.exists():
-            command = ["score", self.bundle, "mnist", "--calibrate", "--calibration", str(calibration), "--quiet"]
+            normal = ["score", self.bundle, str(self.items(10_000)), "--calibrate"]
+            command = [*normal, "--calibration", str(calibration), "--quiet"]
             subprocess.run([sys.executable, "-P", "-c", _PROGRAM, *command], check=True, stdout=subprocess.DEVNULL)
         words = ["score", self.bundle, str(self.items(count)), "--calibration", str(calibration)]
         return [sys.executable, "-P", "-c", _PROGRAM, *words, "--csv", str(self.folder / out), "--quiet", *options]
@@ -245,7 +251,7 @@ def _dispatch(folder: Path, count: int) -> dict[str, Any]:
     with connected(cluster) as ray:
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
         begun, own = time.monotonic(), time.process_time()
-        compute_blocks(ray, cluster, _Nothing(), work.path, blocks, stage="dispatch", total=count)
+        compute_blocks(ray, cluster, _Nothing(), work.place, blocks, stage="dispatch", total=count)
         given, used = time.monotonic() - begun, time.process_time() - own
     begun = time.monotonic()
     join_columns(work, blocks)

@@ -16,7 +16,7 @@ from pocketvae.apps.anomaly.scores import ScoredItems, ScoreKind
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.clusters import jobs
 from pocketvae.apps.clusters.jobs import BEYOND, FAR, ITEM, LABEL, NAME, RECONSTRUCTION, Z_LOG_VAR, Z_MEAN
-from pocketvae.apps.clusters.reading import Source, WholeReader, fingerprint, open_reader
+from pocketvae.apps.clusters.reading import Source, WholeReader, at_hand, fingerprint, open_reader
 from pocketvae.apps.clusters.running import Run, item_bytes, prepared_source
 from pocketvae.apps.compression.codec import Decompressed, EncodedItems, decompress
 from pocketvae.apps.compression.codec_tables import CodecTables
@@ -69,7 +69,7 @@ def compressible_on_cluster(
 @contextlib.contextmanager
 def _encoded(run: Run, source: Source, choice: Choice, label: int | None, check: Check) -> Iterator[Arrays]:
     bytes_per_item = _NAME_BYTES + 2 * _FLOAT * run.bundle.vae.latent_dim
-    job = jobs.EncodeJob(bundle=run.bundle.path.absolute(), source=source, choice=choice, label=label)
+    job = jobs.EncodeJob(bundle=run.models, source=source, choice=choice, label=label)
     with _item_columns(run, job, bytes_per_item, check) as (columns, _):
         yield columns
 
@@ -80,12 +80,13 @@ def scored_on_cluster(
 ) -> Iterator[ScoredItems]:
     """Yields the scores of all items; see `scores`."""
     choice.encoder(run.bundle), choice.decoder(run.bundle)
-    job = jobs.ScoreJob(
-        bundle=run.bundle.path.absolute(), source=source, choice=choice, label=label, calibration=calibration
-    )
+    job = jobs.ScoreJob(bundle=run.models, source=source, choice=choice, label=label, calibration=calibration)
     bytes_per_item = _NAME_BYTES + _DOUBLE * len(calibration.thresholds)
-    with _item_columns(run, job, bytes_per_item) as (columns, prepared):
-        reader = open_reader(prepared, run.bundle.vae)
+    with (
+        _item_columns(run, job, bytes_per_item) as (columns, prepared),
+        at_hand(prepared, run.bundle.vae) as own,
+    ):
+        reader = open_reader(own, run.bundle.vae)
         items = _items(columns, columns[BEYOND])
         if isinstance(reader, WholeReader) and reader.items.timeline is not None:
             items = reader.items
@@ -102,7 +103,7 @@ def reconstructed_on_cluster(
 ) -> Iterator[Reconstruction]:
     """Yields items and their reconstructions; see `reconstruct`."""
     choice.encoder(run.bundle), choice.decoder(run.bundle)
-    job = jobs.ReconstructJob(bundle=run.bundle.path.absolute(), source=source, choice=choice, label=label)
+    job = jobs.ReconstructJob(bundle=run.models, source=source, choice=choice, label=label)
     with _item_columns(run, job, _NAME_BYTES + 2 * item_bytes(run.bundle.vae), check) as (columns, _):
         yield Reconstruction(vae=run.bundle.vae, images=columns[ITEM], reconstructions=columns[RECONSTRUCTION])
 
@@ -110,7 +111,7 @@ def reconstructed_on_cluster(
 @contextlib.contextmanager
 def generated_on_cluster(run: Run, request: GenerateRequest) -> Iterator[Iterator[Items]]:
     """Yields the items of a request, up to 64 at a time; see `generate`."""
-    job = jobs.GenerateJob(bundle=run.bundle.path.absolute(), request=request)
+    job = jobs.GenerateJob(bundle=run.models, request=request)
     with run.work_folder(sha256_bytes(repr(request).encode())) as work:
         columns = run.columns(work, job, request.count, result_bytes=item_bytes(run.bundle.vae))
         yield _chunks(columns[ITEM], run.progress)
@@ -135,7 +136,7 @@ def decompressed_on_cluster(
             if labels is not None:
                 np.save(classes, labels, allow_pickle=False)
             job = jobs.DecodeJob(
-                bundle=run.bundle.path.absolute(),
+                bundle=run.models,
                 latents=latents,
                 labels=None if labels is None else classes,
                 choice=choice,

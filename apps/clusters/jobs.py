@@ -15,21 +15,34 @@ from pocketvae.apps.anomaly.calibration import Calibration
 from pocketvae.apps.anomaly.features import image_features
 from pocketvae.apps.anomaly.scores import scores
 from pocketvae.apps.choice import Choice
-from pocketvae.apps.clusters.reading import Reader, Source, open_reader
+from pocketvae.apps.clusters.reading import Reader, Source, at_hand, open_reader
 from pocketvae.apps.compression.codec import decoded_items, far_outside
 from pocketvae.apps.generation.generate import GenerateRequest, generate
 from pocketvae.apps.generation.reconstruct import reconstruct
 from pocketvae.apps.latents_file import encode_images
 from pocketvae.apps.sources import SourceImages
 from pocketvae.blocks.plan import SKIPPED, Arrays, Block, Compute, skipped
+from pocketvae.blocks.storage import Storage, is_address
 from pocketvae.data.item_files import ItemFile
 from pocketvae.errors import DataError
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.models.model_bundle import open as open_models
+from pocketvae.system.temporary import temporary_directory
 
 NAME, LABEL, BEYOND = "name", "label", "beyond"
 ITEM, RECONSTRUCTION = "item", "reconstruction"
 Z_MEAN, Z_LOG_VAR, FAR = "z_mean", "z_log_var", "far"
+
+
+@contextlib.contextmanager
+def opened_bundle(place: str) -> Iterator[ModelBundle]:
+    """Yields a bundle of a folder, or of an address, from where it is copied to this machine first."""
+    if not is_address(place):
+        with open_models(place) as bundle:
+            yield bundle
+        return
+    with temporary_directory() as folder, open_models(Storage(place).fetch(folder)) as bundle:
+        yield bundle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +50,13 @@ class ItemJob(ABC):
     """Something that is computed of the items of a source.
 
     Attributes:
-        bundle: The bundle's folder.
+        bundle: The bundle's folder, or its address.
         source: The source.
         choice: Which artifacts to use.
         label: One class for all; by default each item's own.
     """
 
-    bundle: Path
+    bundle: str
     source: Source
     choice: Choice
     label: int | None = None
@@ -51,8 +64,8 @@ class ItemJob(ABC):
     @contextlib.contextmanager
     def open(self) -> Iterator[Compute]:
         """See `Job.open`."""
-        with open_models(self.bundle) as bundle:
-            yield partial(self._of_block, bundle, open_reader(self.source, bundle.vae))
+        with opened_bundle(self.bundle) as bundle, at_hand(self.source, bundle.vae) as source:
+            yield partial(self._of_block, bundle, open_reader(source, bundle.vae))
 
     def _of_block(self, bundle: ModelBundle, reader: Reader, block: Block) -> Arrays:
         lost: dict[Path, str] = {}
@@ -114,17 +127,17 @@ class GenerateJob:
     """Items of the prior.
 
     Attributes:
-        bundle: The bundle's folder.
+        bundle: The bundle's folder, or its address.
         request: All of them.
     """
 
-    bundle: Path
+    bundle: str
     request: GenerateRequest
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Compute]:
         """See `Job.open`."""
-        with open_models(self.bundle) as bundle:
+        with opened_bundle(self.bundle) as bundle:
             yield partial(self._of_block, bundle)
 
     def _of_block(self, bundle: ModelBundle, block: Block) -> Arrays:
@@ -136,13 +149,13 @@ class DecodeJob:
     """What the decoder makes of latents.
 
     Attributes:
-        bundle: The bundle's folder.
+        bundle: The bundle's folder, or its address.
         latents: `[N, D] float32` as a `.npy` file.
         labels: `[N] int32`, or None.
         choice: Which decoder to use.
     """
 
-    bundle: Path
+    bundle: str
     latents: Path
     labels: Path | None
     choice: Choice
@@ -151,7 +164,7 @@ class DecodeJob:
     def open(self) -> Iterator[Compute]:
         """See `Job.open`."""
         labels = None if self.labels is None else ItemFile(self.labels)
-        with open_models(self.bundle) as bundle:
+        with opened_bundle(self.bundle) as bundle:
             yield partial(self._of_block, bundle, ItemFile(self.latents), labels)
 
     def _of_block(self, bundle: ModelBundle, latents: ItemFile, labels: ItemFile | None, block: Block) -> Arrays:

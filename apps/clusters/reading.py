@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -13,18 +14,20 @@ import numpy as np
 from pocketvae.apps import sources
 from pocketvae.apps.sources import SourceImages, load_items
 from pocketvae.blocks.plan import Block
+from pocketvae.blocks.storage import Storage, is_address
 from pocketvae.data import image_files
 from pocketvae.data.array_files import open_npz
 from pocketvae.data.embedded import MNIST, located
 from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.forms import Form, checked
 from pocketvae.data.image_folder import list_folder
-from pocketvae.data.item_files import ItemFile
+from pocketvae.data.item_files import ItemFile, RandomFile
 from pocketvae.data.windows import WHOLE, Windowing
 from pocketvae.errors import DataError, SpecError
 from pocketvae.numerics.normalization import normalized
 from pocketvae.parsing import shortened
 from pocketvae.system.files import sha256_bytes
+from pocketvae.system.temporary import temporary_directory
 from pocketvae.vae_spec import DataKind, VaeSpec
 
 _ITEMS, _LABELS = "input-items.npy", "input-labels.npy"
@@ -35,7 +38,7 @@ class Source:
     """What is read, and how; see `load_items`.
 
     Attributes:
-        path: `mnist`, a file or a folder.
+        path: `mnist`, a file or a folder, or the address of one.
         resize: Scale images to the model's size and convert between grey and colour.
         count: Only the first items; all if None.
         windowing: How recordings are read and cut.
@@ -79,6 +82,8 @@ def open_reader(source: Source, vae: VaeSpec) -> Reader:
     """
     if source.count is not None and source.count < 1:
         raise DataError(f"at least one item is needed, got --count {source.count}")
+    if _is_read_there(source, vae):
+        return _ArrayReader(source, Storage(source.path).opened(), vae)
     path = located(source.path)
     if source.unpacked is not None:
         return _ArrayReader(source, source.unpacked / _ITEMS, vae, source.unpacked / _LABELS)
@@ -140,14 +145,15 @@ class _FolderReader:
 
 
 class _ArrayReader:
-    def __init__(self, source: Source, path: Path, vae: VaeSpec, labels: Path | None = None) -> None:
-        self._source, self._vae, self._name = source, vae, str(located(source.path))
+    def __init__(self, source: Source, file: Path | RandomFile, vae: VaeSpec, labels: Path | None = None) -> None:
+        self._source, self._vae = source, vae
+        self._name = source.path if is_address(source.path) else str(located(source.path))
         if source.windowing != WHOLE:
             raise SpecError(f"--stride, --channels and --fill-gaps are for recordings, but {self._name} is not one")
         if source.resize and vae.data is not DataKind.IMAGE:
             raise SpecError(f"--resize is for images, but this model is of {vae.data}s: leave it out")
         try:
-            self._items = ItemFile(path)
+            self._items = ItemFile(file)
         except (ValueError, OSError) as e:
             raise DataError(f"{self._name} cannot be read as numpy data: {shortened(e)}") from e
         self._labels = None
@@ -172,6 +178,26 @@ class _ArrayReader:
             return replace(found, names=names)
         values = normalized(checked(array, Form.of(self._vae), self._name), self._vae.input_channels)
         return SourceImages(images=values, names=names, labels=labels)
+
+
+@contextlib.contextmanager
+def at_hand(source: Source, vae: VaeSpec) -> Iterator[Source]:
+    """Yields a source that `open_reader` takes: of an address what it must have as files is copied to this machine.
+
+    Raises:
+        DataError: there is nothing at the address.
+    """
+    if not is_address(source.path) or _is_read_there(source, vae):
+        yield source
+        return
+    with temporary_directory() as folder:
+        copy = replace(source, path=str(Storage(source.path).fetch(folder)))
+        yield unpack(copy, folder) if needs_unpacking(copy, vae) else copy
+
+
+def _is_read_there(source: Source, vae: VaeSpec) -> bool:
+    """Whether the items of an address can be read by the block where they are."""
+    return is_address(source.path) and str(Storage(source.path)).endswith(".npy") and vae.data is not DataKind.SEQUENCE
 
 
 def needs_unpacking(source: Source, vae: VaeSpec) -> bool:
@@ -208,6 +234,8 @@ def fingerprint(source: Source) -> str:
     """Returns a hash of the names, sizes and dates of change of a source's files: reading them all would take long."""
     if source.path == MNIST and not Path(MNIST).exists():
         return sha256_bytes(MNIST.encode())
+    if is_address(source.path):
+        return sha256_bytes(repr(sorted(Storage(source.path).files().items())).encode("utf-8", "surrogateescape"))
     path = located(source.path)
     if not path.exists():
         return ""  # Opening it says what is wrong.

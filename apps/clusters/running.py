@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae.apps.clusters.reading import Source, needs_unpacking, open_reader, unpack
+from pocketvae.apps.clusters.reading import Source, at_hand, needs_unpacking, open_reader, unpack
 from pocketvae.apps.image_output import check_space
 from pocketvae.blocks.cluster import Cluster, connected
 from pocketvae.blocks.columns import join_columns
 from pocketvae.blocks.plan import Arrays, Job, block_items, plan
 from pocketvae.blocks.pool import compute_blocks
+from pocketvae.blocks.storage import Storage, is_address
 from pocketvae.blocks.work_folder import WorkFolder, WorkManifest
 from pocketvae.bundle.manifest import MANIFEST_NAME
 from pocketvae.data.embedded import ECG, MNIST
@@ -45,6 +46,8 @@ class Run:
         force: Drop results of other work in the work folder.
         replaces: Whether `out` may exist.
         progress: Called after every block.
+        address: Of the bundle, if workers do not see its folder.
+        results: Where workers write results, if not into the work folder.
     """
 
     command: str
@@ -55,6 +58,13 @@ class Run:
     force: bool = False
     replaces: bool = False
     progress: ProgressCallback = ignore_progress
+    address: str | None = None
+    results: Storage | None = None
+
+    @property
+    def models(self) -> str:
+        """The bundle's folder or address, as workers open it."""
+        return self.address or str(self.bundle.path.absolute())
 
     @contextlib.contextmanager
     def work_folder(self, input: str) -> Iterator[WorkFolder]:
@@ -75,8 +85,8 @@ class Run:
             options=dict(self.options),
             block_items=block_items(item_bytes(vae)),
         )
-        with workplace(self.out, force=self.force or self.replaces, marker=_MARKER, kept=_kept) as folder:
-            work = WorkFolder(folder.absolute())
+        with workplace(self.out, force=self.force or self.replaces, marker=_MARKER, kept=self._kept) as folder:
+            work = WorkFolder(folder.absolute(), self.results)
             work.begin(manifest, force=self.force)
             work.remove_damaged()
             yield work
@@ -104,13 +114,17 @@ class Run:
                     ray,
                     self.cluster,
                     job,
-                    work.path,
+                    work.place,
                     left,
                     stage=f"{self.command} on the cluster",
                     total=count,
                     progress=self.progress,
                 )
         return join_columns(work, blocks)
+
+    def _kept(self, folder: Path) -> str:
+        done = len(WorkFolder(folder, self.results).done())
+        return f"{folder.name} keeps {done} blocks: the same command goes on with them" if done else ""
 
 
 def item_bytes(vae: VaeSpec) -> int:
@@ -125,13 +139,11 @@ def prepared_source(source: Source, work: WorkFolder, vae: VaeSpec) -> tuple[Sou
     Raises:
         DataError: it is missing, damaged or empty, or the disk has too little space to unpack it.
     """
+    if is_address(source.path):
+        with at_hand(source, vae) as copy:
+            return source, len(open_reader(copy, vae))
     if source.path not in (MNIST, ECG) or Path(source.path).exists():
         source = replace(source, path=os.path.abspath(source.path))  # noqa: PTH100 - Path.resolve would follow links
     if needs_unpacking(source, vae):
         source = unpack(source, work.path)
     return source, len(open_reader(source, vae))
-
-
-def _kept(folder: Path) -> str:
-    done = len(WorkFolder(folder).done())
-    return f"{folder.name} keeps {done} blocks: the same command goes on with them" if done else ""

@@ -19,7 +19,7 @@ from pocketvae.benchmarks.latency.measure.remote_latency import check_times, tim
 from pocketvae.benchmarks.latency.results import BenchResult
 from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.benchmarks.parity.results import CONTENT, VerifyResult
-from pocketvae.benchmarks.parity.verify import check_threads, read_limits, verify_opened
+from pocketvae.benchmarks.parity.verify import check_threads, read_limits, save_worst, verify_opened
 from pocketvae.benchmarks.targets import Target
 from pocketvae.bundle.bundle import Bundle, opened, opened_with_damage
 from pocketvae.bundle.manifest import ArtifactRecord
@@ -52,6 +52,7 @@ def verify_fleet(
     *,
     num_threads: int = 1,
     config: Path | None = None,
+    worst: Path | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> FleetVerification:
     """Verifies a bundle on every device of a fleet, as `verify_in_detail` does on one target.
@@ -61,6 +62,7 @@ def verify_fleet(
         fleet: The devices.
         num_threads: Threads used by one call.
         config: File of custom limits, as for `verify_in_detail`.
+        worst: Folder for the worst inputs, in a folder for each device; None does not write them.
         progress: Called for every artifact of every device.
 
     Raises:
@@ -73,8 +75,12 @@ def verify_fleet(
 
     def work(device: DeviceConfig, target: Target, deadline: Deadline, step: ProgressCallback) -> VerifyResult:
         named = DeviceTarget(device.name, target, deadline)
-        # The arrays of the worst inputs are not kept: of many devices they are more than fits.
-        return verify_opened(bundle, [named], limits, num_threads=num_threads, progress=step).result
+        found = verify_opened(bundle, [named], limits, num_threads=num_threads, progress=step)
+        # Written at once, and not kept: of many devices the arrays are more than fits.
+        if worst is not None and found.worst:
+            worst.mkdir(exist_ok=True)
+            save_worst(bundle, worst / device.name, found)
+        return found.result
 
     # What is wrong with the bundle and its limits is said once, and before any device is touched.
     nothing = verify_opened(bundle, [], limits, num_threads=num_threads, progress=progress).result

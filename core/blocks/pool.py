@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from pocketvae.blocks.cluster import LOCAL, Cluster, local_workers
 from pocketvae.blocks.plan import Block, Job
+from pocketvae.blocks.work_folder import Place
 from pocketvae.blocks.worker import BlockWorker, Greeting, Outcome, greeting
 from pocketvae.errors import DataError, DataWarning, InternalError, TargetError
 from pocketvae.parsing import shortened
@@ -28,7 +28,7 @@ def compute_blocks(
     ray: ModuleType,
     cluster: Cluster,
     job: Job,
-    folder: Path,
+    place: Place,
     blocks: Sequence[Block],
     *,
     stage: str,
@@ -41,7 +41,7 @@ def compute_blocks(
         ray: Connected to the cluster.
         cluster: Says how many workers.
         job: What is computed.
-        folder: The work folder, in a place that all workers see.
+        place: Of the work folder, where results go.
         blocks: Those that are not done yet.
         stage: What is being done, for progress.
         total: Number of items of the whole work.
@@ -56,8 +56,8 @@ def compute_blocks(
         return
     count = min(len(blocks), cluster.workers or _usable(ray, cluster))
     kind = ray.remote(BlockWorker).options(num_cpus=cluster.threads, max_restarts=-1, max_task_retries=_RETRIES)
-    workers = [kind.remote(job, str(folder)) for _ in range(count)]
-    _Distribution(ray, workers, folder, blocks, stage=stage, total=total, progress=progress).run()
+    workers = [kind.remote(job, place) for _ in range(count)]
+    _Distribution(ray, workers, place, blocks, stage=stage, total=total, progress=progress).run()
 
 
 def _usable(ray: ModuleType, cluster: Cluster) -> int:
@@ -73,14 +73,14 @@ class _Distribution:
         self,
         ray: ModuleType,
         workers: Sequence[Any],
-        folder: Path,
+        place: Place,
         blocks: Sequence[Block],
         *,
         stage: str,
         total: int,
         progress: ProgressCallback,
     ) -> None:
-        self._ray, self._folder, self._own = ray, folder, greeting(folder)
+        self._ray, self._place, self._own = ray, place, greeting(place)
         self._left = list(reversed(blocks))
         self._stage, self._total, self._progress = stage, total, progress
         self._done = total - sum(block.last - block.first for block in blocks)
@@ -149,7 +149,7 @@ class _Distribution:
             )
         if not found.sees_work:
             raise TargetError(
-                f"a worker does not see {self._folder}: bundle, data and output must lie on storage that all machines "
+                f"a worker does not see {self._place}: bundle, data and output must lie on storage that all machines "
                 f"of the cluster share, under the same path"
             )
         if found.cpu != self._own.cpu and found.cpu not in self._other_cpus:

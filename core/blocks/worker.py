@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 from pocketvae.blocks.plan import Block, Compute, Job
-from pocketvae.blocks.work_folder import WorkFolder
+from pocketvae.blocks.work_folder import Place, write_result
 from pocketvae.errors import PocketVaeError
 from pocketvae.system.environment import current_environment
 
@@ -47,22 +46,22 @@ class Outcome:
 class BlockWorker:
     """One worker, which lives in a process of its own and is an actor of Ray."""
 
-    def __init__(self, job: Job, folder: str) -> None:
+    def __init__(self, job: Job, place: Place) -> None:
         """Keeps the job; a process that took the place of a killed one begins here."""
-        self._job, self._work = job, WorkFolder(Path(folder))
+        self._job, self._place = job, place
         self._open = contextlib.ExitStack()
         self._compute: Compute | None = None
 
     def greet(self) -> Greeting:
         """Says what the driver compares."""
-        return greeting(self._work.path)
+        return greeting(self._place)
 
     def compute(self, block: Block) -> Outcome:
         """Computes a block and writes its result."""
         try:
             if self._compute is None:
                 self._compute = self._open.enter_context(self._job.open())
-            self._work.write(block, self._compute(block))
+            write_result(self._place, block, self._compute(block))
         except PocketVaeError as e:
             return Outcome(block=block, error=str(e))
         except OSError as e:
@@ -71,7 +70,7 @@ class BlockWorker:
         return Outcome(block=block)
 
 
-def greeting(folder: Path) -> Greeting:
+def greeting(place: Place) -> Greeting:
     """Returns what a worker in this process would say."""
     versions = {}
     for package in _COMPARED:
@@ -79,4 +78,4 @@ def greeting(folder: Path) -> Greeting:
             versions[package] = metadata.version(package)
     environment = current_environment()
     cpu = f"{environment.cpu} ({' '.join(environment.cpu_features)})"
-    return Greeting(versions=versions, cpu=cpu, sees_work=folder.is_dir())
+    return Greeting(versions=versions, cpu=cpu, sees_work=place.is_there())

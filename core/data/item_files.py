@@ -6,13 +6,29 @@ import copy
 import math
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.array_files import read_header
 from pocketvae.errors import DataError
+
+
+class RandomFile(Protocol):
+    """A file that is open for reading at any place, of storage elsewhere."""
+
+    def read(self, count: int, /) -> bytes:
+        """Returns the next bytes."""
+
+    def readinto(self, target: memoryview, /) -> int:
+        """Reads the next bytes into memory, and returns how many."""
+
+    def seek(self, position: int, /) -> int:
+        """Goes to a place."""
+
+    def size(self) -> int:
+        """Returns its size in bytes."""
 
 
 class ItemFile:
@@ -25,16 +41,20 @@ class ItemFile:
         dtype: Of the values.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: Path | RandomFile) -> None:
         """Opens the file, which stays open as long as this object.
+
+        Args:
+            file: Its path, or an open file.
 
         Raises:
             ValueError: it is damaged, claims more than it holds, or stores whole columns one after another.
             OSError: it cannot be read.
         """
-        self._file, self._lock = path.open("rb", buffering=0), threading.Lock()
-        header = read_header(self._file)
-        held = path.stat().st_size - header.offset
+        opened: Any = file.open("rb", buffering=0) if isinstance(file, Path) else file
+        self._file, self._lock = opened, threading.Lock()
+        header = read_header(opened)
+        held = (file.stat().st_size if isinstance(file, Path) else file.size()) - header.offset
         if header.size_bytes > held:
             raise ValueError(f"its header claims {header.size_bytes} bytes of values, but it holds {held}")
         if header.by_columns or not header.shape:
@@ -69,6 +89,6 @@ class ItemFile:
             while done < len(target):
                 count = self._file.readinto(target[done:])
                 if not count:
-                    raise DataError(f"{self._file.name} became shorter while it was read")
+                    raise DataError(f"{getattr(self._file, 'name', 'the file')} became shorter while it was read")
                 done += count
         return items

@@ -26,6 +26,7 @@ def fleet_file(tmp_path):
 def test_verify_writes_all_of_its_files(command, devices, fleet_file, bundles, tmp_path):
     outs = {kind: tmp_path / f"v.{kind}" for kind in ("json", "junit", "html", "markdown")}
     words = [word for kind, path in outs.items() for word in (f"--{kind}", path)]
+    words += ["--save-worst", tmp_path / "worst"]
     bundle = bundles.make_bundle(tmp_path / "b")
     with devices.simulated({"d2": devices.Behaviour(lost_after=0)}):
         done = command("verify", bundle, "--targets", fleet_file, "--select", "model=pixel-6", *words, "--quiet")
@@ -38,6 +39,9 @@ def test_verify_writes_all_of_its_files(command, devices, fleet_file, bundles, t
     suites = ElementTree.fromstring(outs["junit"].read_text()).findall("testsuite")
     assert [suite.get("name") for suite in suites] == [f"d{number}" for number in range(6)]
     assert suites[2].get("errors") == "2"
+    saved = {folder.name: len(list(folder.glob("*.npy"))) for folder in (tmp_path / "worst").iterdir()}
+    assert sorted(saved) == ["d0", "d1", "d3", "d4", "d5"]
+    assert all(saved.values())
     page = outs["html"].read_text()
     assert "No check failed; 5 of 6 devices ran everything; 1 lost." in page
     assert "the cable was pulled" in page

@@ -9,6 +9,7 @@ import pytest
 
 import pocketvae
 from pocketvae import udf
+from pocketvae.blocks.cluster import Cluster, connected
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, ManifestError, SpecError
 from pocketvae.vae_spec import DataKind, VaeSpec, vector_latent
@@ -171,6 +172,34 @@ def test_dask_maps_it_over_partitions(place, frame):
         found = parts.map_partitions(function.pandas, meta=function.pandas(frame[:0])).compute(scheduler="threads")
     expected = function.pandas(frame)
     assert found.index.equals(expected.index)
+    np.testing.assert_array_equal(np.stack(found["z_mean"]), np.stack(expected["z_mean"]))
+
+
+def test_beam_maps_it_over_batches(place, items):
+    beam = pytest.importorskip("apache_beam", reason="Beam, 200 MB, is not installed: pip install apache-beam")
+    from apache_beam.testing.util import assert_that
+
+    function = udf.encode(place / "b")
+    expected = sorted(row["z_mean"].tolist() for row in function.elements(items))
+
+    def check(found):
+        assert sorted(row["z_mean"].tolist() for row in found) == expected
+
+    with beam.Pipeline("DirectRunner") as pipeline:
+        batches = pipeline | beam.Create(list(items)) | beam.BatchElements(max_batch_size=64)
+        assert_that(batches | beam.FlatMap(function.elements), check)
+
+
+def test_ray_data_maps_it_over_batches(place, frame):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    data = pytest.importorskip("ray.data")
+    function = udf.encode(place / "b", keep=["key"])
+    table = pyarrow.table({"key": frame["key"].to_numpy(), "item": flat(frame)})
+    with connected(Cluster(address="local", workers=1)):
+        parts = data.from_arrow(table).map_batches(function.pandas, batch_format="pandas", batch_size=64)
+        found = parts.to_pandas().sort_values("key")
+    expected = function.pandas(frame)
+    np.testing.assert_array_equal(found["key"], expected["key"])
     np.testing.assert_array_equal(np.stack(found["z_mean"]), np.stack(expected["z_mean"]))
 
 

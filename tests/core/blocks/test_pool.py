@@ -55,7 +55,7 @@ def work(tmp_path):
 
 def compute(ray, job, work, workers=2, blocks=BLOCKS, progress=ignore_progress):
     cluster = Cluster(address="local", workers=workers)
-    compute_blocks(ray, cluster, job, work.path, blocks, stage="squares", total=2000, progress=progress)
+    compute_blocks(ray, cluster, job, work.place, blocks, stage="squares", total=2000, progress=progress)
 
 
 def squares(work):
@@ -95,9 +95,9 @@ def test_a_bug_in_a_worker_is_one_line(ray, work, tmp_path):
 
 
 def test_workers_of_another_version_are_refused_before_any_work(ray, work, tmp_path, monkeypatch):
-    own = pool.greeting(work.path)
+    own = pool.greeting(work.place)
     other = replace(own, versions={**own.versions, "onnxruntime": "1.0"})
-    monkeypatch.setattr(pool, "greeting", lambda folder: other)
+    monkeypatch.setattr(pool, "greeting", lambda place: other)
     with pytest.raises(TargetError, match="versions of this machine: onnxruntime is 1.0 here and "):
         compute(ray, Squares(tmp_path), work)
     assert work.done() == {}
@@ -112,8 +112,8 @@ def test_workers_that_do_not_see_the_work_folder_are_refused(ray, work, tmp_path
 
 
 def test_another_processor_is_a_warning(ray, work, tmp_path, monkeypatch):
-    other = replace(pool.greeting(work.path), cpu="another")
-    monkeypatch.setattr(pool, "greeting", lambda folder: other)
+    other = replace(pool.greeting(work.place), cpu="another")
+    monkeypatch.setattr(pool, "greeting", lambda place: other)
     with pytest.warns(UserWarning, match="a worker has another processor, .* in the last digits"):
         compute(ray, Squares(tmp_path), work, blocks=BLOCKS[:2])
 

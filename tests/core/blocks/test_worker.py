@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pocketvae.blocks.plan import Block
-from pocketvae.blocks.work_folder import WorkFolder, WorkManifest
+from pocketvae.blocks.work_folder import Folder, WorkFolder, WorkManifest
 from pocketvae.blocks.worker import BlockWorker, greeting
 from pocketvae.errors import DataError
 
@@ -38,7 +38,7 @@ def work(tmp_path):
 
 def test_a_worker_opens_its_job_once(work):
     job = Job()
-    worker = BlockWorker(job, str(work.path))
+    worker = BlockWorker(job, work.place)
     assert job.opened == 0
     for index in range(3):
         assert worker.compute(Block(index=index, first=0, last=3)).error == ""
@@ -54,7 +54,7 @@ def test_a_worker_opens_its_job_once(work):
     ],
 )
 def test_what_is_wrong_with_the_data_is_an_answer(work, error, text):
-    assert BlockWorker(Job(error), str(work.path)).compute(BLOCK).error == text
+    assert BlockWorker(Job(error), work.place).compute(BLOCK).error == text
 
 
 def test_a_full_disk_is_an_answer(work, monkeypatch):
@@ -62,17 +62,17 @@ def test_a_full_disk_is_an_answer(work, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    assert "No space left on device" in BlockWorker(Job(), str(work.path)).compute(BLOCK).error
+    assert "No space left on device" in BlockWorker(Job(), work.place).compute(BLOCK).error
 
 
 def test_a_bug_is_no_answer(work):
     with pytest.raises(RuntimeError, match="a bug"):
-        BlockWorker(Job(RuntimeError("a bug")), str(work.path)).compute(BLOCK)
+        BlockWorker(Job(RuntimeError("a bug")), work.place).compute(BLOCK)
 
 
 def test_a_worker_says_what_results_depend_on(work, tmp_path):
-    said = BlockWorker(Job(), str(work.path)).greet()
-    assert said == greeting(work.path)
+    said = BlockWorker(Job(), work.place).greet()
+    assert said == greeting(work.place)
     assert {"pocketvae", "numpy", "onnxruntime", "ray"} <= said.versions.keys()
     assert said.sees_work
-    assert not greeting(tmp_path / "nowhere").sees_work
+    assert not greeting(Folder(tmp_path / "nowhere")).sees_work

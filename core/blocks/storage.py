@@ -1,0 +1,162 @@
+"""Storage by address, `s3://`, `gs://` or what else pyarrow.fs knows: files and work folders that every machine sees.
+
+Credentials are the user's, from where pyarrow looks for them: the environment, the files of the cloud's own tools, or
+the machine's role.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pocketvae.errors import DataError, missing_package
+from pocketvae.parsing import shortened
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")
+_PIECE = 8 << 20
+# Objects of these appear when they are complete and lie in no folders; what else has a name can be renamed.
+_OBJECT_STORES = ("s3", "gcs", "abfs")
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an address and no path."""
+    return _ADDRESS.match(text) is not None
+
+
+class Storage:
+    """A file or folder at an address; names are relative to it, and the empty name is itself."""
+
+    def __init__(self, address: str, suffix: str = "") -> None:
+        """Connects to the storage.
+
+        Args:
+            address: As pyarrow.fs takes it, with options such as `?endpoint_override=...` behind the path.
+            suffix: Follows the path.
+
+        Raises:
+            DataError: the address is none, or the storage cannot be used.
+            TargetError: pyarrow is not installed.
+        """
+        try:
+            from pyarrow import fs
+        except ImportError as e:
+            raise missing_package("pyarrow", "parquet") from e
+        try:
+            system, path = fs.FileSystem.from_uri(address)
+        except ValueError as e:
+            raise DataError(f"{address} is no address of a storage: {shortened(e)}") from e
+        except OSError as e:
+            raise DataError(f"the storage of {address} cannot be reached: {shortened(e)}") from e
+        self._fs: Any = system
+        self._api: Any = fs
+        self._address, self._suffix, self._root = address, suffix, str(path).rstrip("/") + suffix
+
+    def __reduce__(self) -> tuple[type[Storage], tuple[str, str]]:
+        # Every machine connects with its own credentials: none of this one's are sent.
+        return Storage, (self._address, self._suffix)
+
+    def __str__(self) -> str:
+        return self._address.partition("://")[0] + "://" + self._root
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}" if name else self._root
+
+    def is_there(self, name: str = "") -> bool:
+        """Whether there is such a file or folder."""
+        return bool(self._fs.get_file_info(self._path(name)).type != self._api.FileType.NotFound)
+
+    def is_folder(self) -> bool:
+        """Whether the address is a folder's."""
+        return bool(self._fs.get_file_info(self._root).type == self._api.FileType.Directory)
+
+    def files(self, name: str = "") -> dict[str, tuple[int, int]]:
+        """Returns size in bytes and date of change in ns of all files below a folder, by name relative to it; sorted.
+
+        A file is the only one below itself, with an empty name.
+        """
+        root = self._path(name)
+        found = [self._fs.get_file_info(root)]
+        if found[0].type == self._api.FileType.Directory:
+            found = self._fs.get_file_info(self._api.FileSelector(root, recursive=True))
+        kept = [info for info in found if info.type == self._api.FileType.File]
+        return {
+            info.path[len(root) :].lstrip("/"): (info.size, info.mtime_ns or 0)
+            for info in sorted(kept, key=lambda info: info.path)
+        }
+
+    def opened(self) -> Any:
+        """Returns the file, open for reading at any place: it has `read`, `readinto`, `seek` and `size()`."""
+        return self._fs.open_input_file(self._root)
+
+    def read(self, name: str) -> bytes:
+        """Returns the content of a file."""
+        with self._fs.open_input_file(self._path(name)) as file:
+            content: bytes = file.read()
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file, which appears whole or not at all."""
+        with self._appearing(name) as file:
+            file.write(content)
+
+    def upload(self, source: Path) -> None:
+        """Writes a file of this machine to the address, where it appears whole or not at all."""
+        with source.open("rb") as content, self._appearing("") as file:
+            shutil.copyfileobj(content, file, _PIECE)
+
+    def fetch(self, folder: Path) -> Path:
+        """Copies the file, or the folder with all that is below it, into a folder of this machine; returns the copy.
+
+        Raises:
+            DataError: there is nothing at the address.
+        """
+        files = self.files()
+        if not files:
+            raise DataError(f"{self} does not exist")
+        copy = folder / self._root.rpartition("/")[2]
+        for name in files:
+            target = copy / name if name else copy
+            if not target.resolve().is_relative_to(folder.resolve()):
+                raise DataError(f"{self} has a file whose name leads out of it: {name}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with self._fs.open_input_stream(self._path(name)) as content, target.open("wb") as file:
+                shutil.copyfileobj(content, file, _PIECE)
+        return copy
+
+    def remove(self, name: str = "") -> None:
+        """Removes a file, or a folder with all that is below it, if it is there."""
+        info = self._fs.get_file_info(self._path(name))
+        if info.type == self._api.FileType.Directory:
+            self._fs.delete_dir(info.path)
+        elif info.type == self._api.FileType.File:
+            self._fs.delete_file(info.path)
+
+    def _appearing(self, name: str) -> _Appearing:
+        return _Appearing(self._fs, self._path(name))
+
+
+class _Appearing:
+    """A file that is written, and is there when the block ends well."""
+
+    def __init__(self, system: Any, path: str) -> None:
+        self._fs, self._final = system, path
+        parent, _, name = path.rpartition("/")
+        self._is_object = system.type_name in _OBJECT_STORES
+        self._path = path if self._is_object else f"{parent}/.{name}.{secrets.token_hex(4)}.tmp"
+        if not self._is_object:
+            system.create_dir(parent, recursive=True)
+
+    def __enter__(self) -> Any:
+        self._file = self._fs.open_output_stream(self._path)
+        return self._file
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        # Closing completes an object, whose writing cannot be given up: what is incomplete is removed again.
+        self._file.close()
+        if kind is not None:
+            self._fs.delete_file(self._path)
+        elif not self._is_object:
+            self._fs.move(self._path, self._final)
