@@ -9,10 +9,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are l
 
 
 @pytest.mark.slow
-def test_two_kills_lose_and_double_nothing(study, tmp_path, capsys):
+def test_two_kills_lose_and_double_nothing(study, bundles, tmp_path, capsys):
     clusters = study("clusters")
     record = tmp_path / "c.json"
-    words = ["demo", "--parts", "kills", "--kills", "2", "--killed-items", "2100", "--within", "8"]
+    bundle = str(bundles.make_bundle(tmp_path / "b"))
+    words = [bundle, "--parts", "kills", "--kills", "2", "--killed-items", "2100", "--within", "4"]
     assert clusters.main([*words, "--json", str(record)]) == 0, capsys.readouterr()
     found = json.loads(record.read_text())["kills"]
     assert [trial["killed"] for trial in found["trials"]] == ["worker", "command"]
