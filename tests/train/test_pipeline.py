@@ -18,8 +18,15 @@ from pocketvae.errors import DataError, OutputExistsError, SpecError, TrainingEr
 from pocketvae.train import TrainConfig, train
 
 pytestmark = pytest.mark.slow
-# All that a checkpoint has to bring back: averages, a learned prior, a fitted variance.
-FULL = {"likelihood": "gaussian", "prior": "realnvp", "couplings": 2, "coupling_units": 4, "ema_decay": 0.9}
+# All that a checkpoint has to bring back: averages, a learned prior, a fitted variance; and images that steps change.
+FULL = {
+    "likelihood": "gaussian",
+    "prior": "realnvp",
+    "couplings": 2,
+    "coupling_units": 4,
+    "ema_decay": 0.9,
+    "shift_pixels": 1,
+}
 
 
 @pytest.fixture(scope="module")

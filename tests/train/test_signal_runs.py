@@ -9,7 +9,7 @@ from PIL import Image
 from pocketvae.bundle.run import open_run
 from pocketvae.cli.main import main
 from pocketvae.data import recordings, rows, window_values
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, SpecError
 from pocketvae.fields import ChannelKind
 from pocketvae.train import evaluate, preset, train, with_overrides
 from pocketvae.vae_spec import DataKind
@@ -108,6 +108,11 @@ def test_evaluation_reads_the_same_test_windows(run, recording, tmp_path, capsys
     out = capsys.readouterr().out
     assert "3 test sequences of pump.csv, gaussian" in out
     assert "variance that reconstructions explain" in out
+
+
+def test_samples_of_signals_are_not_compared(run, recording):
+    with pytest.raises(SpecError, match="--samples compares images, but the run is of sequences"):
+        evaluate(run, source=recording, sample_count=100)
 
 
 def test_evaluation_finds_columns_by_their_names(run, recording, tmp_path):
