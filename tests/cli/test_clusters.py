@@ -61,7 +61,7 @@ def test_what_lies_at_addresses_gives_the_bytes_of_what_lies_in_folders(
 
 def test_a_second_run_goes_on_with_the_blocks_at_the_address(ray, stored, tmp_path, monkeypatch, capsys):
     words = ["encode", f"file://{stored}/b", f"file://{stored}/x.npy", "--out", f"file://{tmp_path}/o.npz"]
-    words += ["--cluster", "local", "--workers", "2", "--quiet"]
+    words += ["--cluster", "local", "--workers", "1", "--quiet"]
     with monkeypatch.context() as patch:
         patch.setattr("pocketvae.cli.clusters.Storage.upload", lambda self, path: exec("raise OSError(5, 'lost')"))
         assert main(words) == 2

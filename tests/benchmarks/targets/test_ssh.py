@@ -1,6 +1,7 @@
 """A machine over ssh: addresses, and a real server on this machine's loopback with a key and a host key of its own."""
 
 import getpass
+import json
 import os
 import shutil
 import signal
@@ -332,6 +333,26 @@ def test_servers_are_devices_of_a_fleet(loopback, tmp_path, bundles):
     values = {name: [check.value for check in result.checks if check.target == name] for name in names}
     assert values["first"] == values["second"] != []
     assert all(server.left_over() == [] for server in servers)
+
+
+def test_a_fleet_that_was_interrupted_runs_again(loopback, tmp_path, bundles):
+    """Interrupted while the server has the bundle; the second run needs nothing that the first one left."""
+    bundle, fleet = bundles.make_bundle(tmp_path / "b"), tmp_path / "fleet.toml"
+    fleet.write_text(f'[[devices]]\nname = "server"\ntarget = "{loopback.name}"\n')
+    result = tmp_path / "v.json"
+    code = "import sys; from pocketvae.cli.program import program; sys.exit(program())"
+    words = ["verify", str(bundle), "--targets", str(fleet), "--json", str(result), "--quiet"]
+    command = [sys.executable, "-P", "-c", code, *words]
+    # Where the tests run in the background of a script, the signal is ignored, also by what they start.
+    first = subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    while first.poll() is None and not loopback.left_over():
+        time.sleep(0.01)
+    first.send_signal(signal.SIGINT)
+    assert first.wait(60) == 130
+    assert json.loads(result.read_text())["fleet"]["devices"][0]["state"] in ("partial", "lost")
+    assert subprocess.run(command, check=False).returncode == 0
+    assert json.loads(result.read_text())["fleet"]["devices"][0]["state"] == "done"
+    assert loopback.left_over() == []
 
 
 def test_a_server_that_hangs_takes_no_longer_than_its_time_limit(loopback, tmp_path, bundles):
