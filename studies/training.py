@@ -41,6 +41,7 @@ def main() -> int:
             source=arguments.data,
             importance_samples=arguments.importance_samples,
             image_count=arguments.images,
+            sample_count=arguments.samples,
             progress=terminal.step,
         )
     run = open_run(arguments.run).record
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[])
     parser.add_argument("--importance-samples", metavar="K", type=int, default=5000)
     parser.add_argument("--images", metavar="N", type=int, help="evaluate the first N test images (default: all)")
+    parser.add_argument("--samples", metavar="N", type=int, help="compare N samples with test images (default: none)")
     parser.add_argument("--commit", help="that made a run which is there already")
     parser.add_argument("--json", metavar="FILE", type=Path, help="where the record goes (default: stdout)")
     return parser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +64,7 @@ def train_features(
     keras = import_keras()
     task = Task.TURNS if train.labels is None or len(np.unique(train.labels)) < 2 else Task.LABELS
     is_square = train.image_shape[0] == train.image_shape[1]
-    turns = range(4) if is_square else (0, 2)
+    turns: Sequence[int] = range(4) if is_square else (0, 2)
     count = len(turns) if task is Task.TURNS else int(train.labels_or_zeros().max()) + 1
     model = _build(train.image_shape, count, seed)
     optimizer, rng = keras.optimizers.legacy.Adam(_RATE), np.random.default_rng([seed, _STREAM])
@@ -73,13 +74,13 @@ def train_features(
         step(*_posed(batch, task, rng.integers(len(turns), size=len(batch)), turns))
         if number % (_STEPS // 10) == 0:
             progress(Progress(stage="training the classifier", done=number, total=_STEPS))
-    # A held-out image is asked in every class of its turns in turn.
+    # The first of the held-out images is turned by the first of the turns, the next by the next.
     asked, classes = _posed(test, task, np.arange(len(test)) % len(turns), turns)
     return FeatureNet(task, float((_outputs(model, asked, 1).argmax(axis=1) == classes).mean()), model)
 
 
 def _posed(
-    images: ImageSet, task: Task, classes: npt.NDArray[np.intp], turns: Any
+    images: ImageSet, task: Task, classes: npt.NDArray[np.intp], turns: Sequence[int]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
     """Returns images as questions of a task, with their right answers."""
     if task is Task.LABELS:
