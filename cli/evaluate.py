@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
+from pocketvae.cli import clusters
 from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
 
 if TYPE_CHECKING:
-    from pocketvae.train import Evaluation
+    from pocketvae.train import Evaluation, Sharing
     from pocketvae.train.sample_quality import SampleQuality
 
 
@@ -35,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of binarization and latents (default: 0)")
     parser.add_argument("--skip-corrupt", action="store_true", help="skip images that cannot be read")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
+    clusters.add_cluster(parser, reads_items=False)
+    parser.add_argument("--threads", metavar="N", type=int, help="with --cluster: threads of each worker (default: 1)")
+    parser.add_argument("--force", action="store_true", help="with --cluster: drop what another evaluation left")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pocketvae.train import evaluate
 
     common.check_file_output(arguments.json)
+    sharing = _sharing(arguments)
     with Terminal(quiet=arguments.quiet) as terminal:
         result = evaluate(
             arguments.run,
@@ -53,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
             sample_count=arguments.samples,
             seed=arguments.seed,
             skip_corrupt=arguments.skip_corrupt,
+            sharing=sharing,
             progress=terminal.step,
         )
     if arguments.json is not None:
@@ -73,6 +80,21 @@ def _show_quality(terminal: Terminal, quality: SampleQuality) -> None:
         for name, part in (("samples", quality.samples), ("training images", quality.training))
     ]
     terminal.table([f"{quality.images} against test images", "kernel distance", "precision", "recall"], rows)
+
+
+def _sharing(arguments: argparse.Namespace) -> Sharing | None:
+    """Returns the cluster that is asked for; the work folder lies beside the JSON file, or else beside the run."""
+    from pocketvae.blocks.cluster import Cluster
+    from pocketvae.train import Sharing
+
+    if arguments.cluster is None:
+        given = [name for name in ("workers", "threads", "force") if getattr(arguments, name)]
+        if given:
+            raise SpecError(f"--{given[0]} only applies to --cluster: leave it out, or name a cluster")
+        return None
+    cluster = Cluster(address=arguments.cluster, workers=arguments.workers, threads=arguments.threads or 1)
+    beside = arguments.run.absolute().with_name(f"{arguments.run.absolute().name}.evaluation")
+    return Sharing(cluster=cluster, out=arguments.json or beside, force=arguments.force)
 
 
 def _subject(result: Evaluation) -> str:

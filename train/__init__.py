@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pocketvae.train.evaluation import ElboEstimate, LikelihoodEstimate
     from pocketvae.train.pipeline import train
     from pocketvae.train.presets import PRESETS, parse_assignments, preset, read_toml, with_overrides
+    from pocketvae.train.shared_evaluation import Sharing
 
 _MODULES = {
     "pocketvae.train.config": (
@@ -37,6 +38,7 @@ _MODULES = {
         "read_toml",
         "with_overrides",
     ),
+    "pocketvae.train.shared_evaluation": ("Sharing",),
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "LikelihoodEstimate",
     "Objective",
     "Schedule",
+    "Sharing",
     "Strategy",
     "TrainConfig",
     "evaluate",

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from pocketvae.bundle.run import Run, open_run
+from pocketvae.bundle.run import open_run
 from pocketvae.data.dataset import ImageSplits
-from pocketvae.data.embedded import MNIST
-from pocketvae.data.items import ItemSet, Splits
-from pocketvae.errors import DataError, SpecError
-from pocketvae.keras.io import load_model, start_tensorflow
+from pocketvae.errors import SpecError
+from pocketvae.keras.io import start_tensorflow
 from pocketvae.kinds.registry import kind_of
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.spec import STRICT, Component
+from pocketvae.spec import STRICT
 from pocketvae.system import limits
 from pocketvae.train.config import Binarization, TrainConfig
-from pocketvae.train.data import binarize_once
-from pocketvae.train.evaluation import ElboEstimate, Evaluator, LikelihoodEstimate, bits_per_dim
-from pocketvae.train.model import VaeModel
+from pocketvae.train.evaluated import evaluated_data, load_vae
+from pocketvae.train.evaluation import ElboEstimate, Evaluator, LikelihoodEstimate, bits_per_dim, likelihood_estimate
 from pocketvae.train.presets import with_overrides
 from pocketvae.train.sample_quality import MOST_SAMPLES, SampleQuality, check_enough, sample_quality
-from pocketvae.train.sources import load_data
-from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
+from pocketvae.train.shared_evaluation import ImportanceJob, Sharing, shared_nats
+from pocketvae.vae_spec import DataKind, Likelihood
 
 SCHEMA_VERSION = 1
 
@@ -70,6 +67,7 @@ def evaluate(
     sample_count: int | None = None,
     seed: int = 0,
     skip_corrupt: bool = False,
+    sharing: Sharing | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> Evaluation:
     """Evaluates a run on the test items of its data.
@@ -82,13 +80,14 @@ def evaluate(
         sample_count: Compare so many draws from the prior with test images, see `sample_quality`; None for none.
         seed: Seed of binarization and latents.
         skip_corrupt: Skip images of a folder that cannot be read, as training may have done.
+        sharing: The cluster whose workers share importance sampling, with the same figures; None for this process.
         progress: Called after every batch.
 
     Raises:
         ManifestError: the run is damaged.
         SpecError: a number is below 1, or samples are asked for of a model of other data than images.
         DataError: the images cannot be used or are not of the model's size, or their source is unknown.
-        TargetError: TensorFlow is not installed.
+        TargetError: TensorFlow is not installed, or the cluster cannot be used.
     """
     for name, value, most in (
         ("importance samples", importance_samples, limits.MOST_IMPORTANCE_SAMPLES),
@@ -101,7 +100,7 @@ def evaluate(
     config = with_overrides(TrainConfig(), run.record.config)
     if sample_count is not None and config.data is not DataKind.IMAGE:
         raise SpecError(f"--samples compares images, but the run is of {kind_of(config.data).plural}")
-    data = _data(run, source, config, skip_corrupt=skip_corrupt)
+    data = evaluated_data(run, source, config, skip_corrupt=skip_corrupt)
     if sample_count is not None and isinstance(data, ImageSplits):
         check_enough(data.test)
     test = data.test if image_count is None else data.test.take(slice(image_count))
@@ -110,7 +109,18 @@ def evaluate(
     model = load_vae(run)
     evaluator = Evaluator(model, seed=seed)
     elbo = evaluator.elbo(test)
-    likelihood = evaluator.log_likelihood(test, importance_samples, progress=progress)
+    if sharing is None:
+        likelihood = evaluator.log_likelihood(test, importance_samples, progress=progress)
+    else:
+        job = ImportanceJob(
+            run=run_path.absolute(),
+            source=_where(source),
+            skip_corrupt=skip_corrupt,
+            importance_samples=importance_samples,
+            seed=seed,
+            threads=sharing.cluster.threads,
+        )
+        likelihood = likelihood_estimate(shared_nats(sharing, job, run, data, len(test), progress), importance_samples)
     quality = None
     if sample_count is not None and isinstance(data, ImageSplits):
         binary = config.binarization is Binarization.STATIC
@@ -131,55 +141,7 @@ def evaluate(
     )
 
 
-def load_vae(run: Run) -> VaeModel:
-    """Loads the networks of a run.
-
-    Raises:
-        ExportError: a model is damaged.
-        TargetError: TensorFlow is not installed.
-    """
-    spec = run.record.vae
-    models = {component: load_model(run.model_path(component)) for component in spec.components}
-    return VaeModel(
-        spec=spec,
-        encoder=models[Component.ENCODER],
-        decoder=models[Component.DECODER],
-        prior=models.get(Component.PRIOR),
-        variance=_variance(spec),
-    )
-
-
-def _variance(spec: VaeSpec) -> float | list[float]:
-    if spec.data is DataKind.IMAGE:
-        return 1.0 if spec.noise_scale is None else spec.noise_scale**2
-    return [(channel.noise_scale or 1.0) ** 2 for channel in spec.channels for _ in range(channel.width)]
-
-
-def _data(run: Run, source: str | None, config: TrainConfig, *, skip_corrupt: bool) -> Splits:
-    vae, plural = run.record.vae, kind_of(run.record.vae.data).plural
-    if source is None and run.record.data != MNIST:
-        raise DataError(f"the run was trained on {run.record.data}: pass its source with --data")
-    names = tuple(channel.name for channel in vae.input_channels)
-    config = replace(config, columns=names) if any(names) else config
-    data = load_data(source or MNIST, config, run.record.preset, skip_corrupt=skip_corrupt)
-    shape = data.train.items.shape[1:]
-    if shape != vae.data_shape:
-        raise DataError(f"{plural} must be {vae.data_shape} as the model expects, got {shape}")
-    _check_labels(data.test, vae)
-    if not isinstance(data, ImageSplits):
-        if data.log_mel != vae.log_mel:
-            raise DataError(f"sounds must have the rate of the training data, {vae.input_rate_hz:g} Hz: resample them")
-        return data.in_units_of(vae.channels)
-    return binarize_once(data, config.seed) if config.binarization is Binarization.STATIC else data
-
-
-def _check_labels(test: ItemSet, vae: VaeSpec) -> None:
-    label_count = vae.label_count
-    if not label_count:
-        return
-    if test.labels is None:
-        raise DataError(f"a class-conditional model needs labels, but the {kind_of(vae.data).plural} do not have any")
-    if int(test.labels.max()) >= label_count:
-        raise DataError(
-            f"labels must be below {label_count}, the model's number of classes, got {int(test.labels.max())}"
-        )
+def _where(source: str | None) -> str | None:
+    """Returns a source as workers find it, whose working directory is another."""
+    path = None if source is None else Path(source)
+    return str(path.absolute()) if path is not None and path.exists() else source

@@ -25,6 +25,7 @@ from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 _BATCH = 500
 # Decoded images in one importance-sampling step: enough to keep two cores busy, few enough for the caches.
 _IMPORTANCE_DECODES = 2048
+_MOST_SAMPLES_AT_ONCE = 128
 _ACTIVE_VARIANCE = 0.01
 # Enough that the residual of all images is known to a percent; a fraction of the time of an epoch of as many.
 _VARIANCE_ITEMS = 2048
@@ -154,32 +155,33 @@ class Evaluator:
     def log_likelihood(
         self, items: ItemSet, importance_samples: int, *, progress: ProgressCallback = ignore_progress
     ) -> LikelihoodEstimate:
-        """Estimates -log p(x) of every item.
+        """Estimates the mean of -log p(x); see `importance_nats`."""
+        nats = self.importance_nats(items, importance_samples, progress=progress)
+        return likelihood_estimate(nats, importance_samples)
+
+    def importance_nats(
+        self, items: ItemSet, importance_samples: int, *, first: int = 0, progress: ProgressCallback = ignore_progress
+    ) -> npt.NDArray[np.float64]:
+        """Estimates -log p(x) of every item, `[N]`.
 
         Args:
             items: The items to score.
             importance_samples: K; more samples give a tighter bound.
+            first: Position of the first among all items, a multiple of `importance_batch`; determines the noise.
             progress: Called after every batch.
         """
-        chunk = min(importance_samples, 128)
-        size = max(1, _IMPORTANCE_DECODES // chunk)
+        size = importance_batch(importance_samples)
         values: list[npt.NDArray[np.float64]] = []
         done = 0
-        for number, part in enumerate(_parts(items, size)):
-            values.append(self._importance_batch(part, number, importance_samples, chunk))
+        for number, part in enumerate(_parts(items, size), start=first // size):
+            values.append(self._importance_batch(part, number, importance_samples))
             done += len(part)
             mean = np.concatenate(values).mean()
             progress(Progress(stage="evaluating", done=done, total=len(items), detail=f"-log p(x) {mean:.2f} nats"))
-        nats = np.concatenate(values)
-        return LikelihoodEstimate(
-            negative_log_likelihood_nats=float(nats.mean()),
-            standard_error_nats=_standard_error(nats),
-            importance_samples=importance_samples,
-            images=len(items),
-        )
+        return np.concatenate(values)
 
-    def _importance_batch(self, part: ItemSet, number: int, samples: int, chunk: int) -> npt.NDArray[np.float64]:
-        labels = part.labels_or_zeros()
+    def _importance_batch(self, part: ItemSet, number: int, samples: int) -> npt.NDArray[np.float64]:
+        labels, chunk = part.labels_or_zeros(), min(samples, _MOST_SAMPLES_AT_ONCE)
         x, z_mean, z_log_var = self._posterior(part.items, labels, self._noise_seed(-1 - number))
         total = np.full(len(part), -np.inf)
         chunks = -(-samples // chunk)
@@ -217,6 +219,21 @@ class Evaluator:
         tf = import_tensorflow()
         terms = self._model.terms_of(x, labels, z_mean, z_log_var, Noise(seed=seed), samples)
         return tf.reduce_logsumexp(terms.log_weights(), axis=0)
+
+
+def importance_batch(importance_samples: int) -> int:
+    """Returns how many items an importance-sampling step takes."""
+    return max(1, _IMPORTANCE_DECODES // min(importance_samples, _MOST_SAMPLES_AT_ONCE))
+
+
+def likelihood_estimate(nats: npt.NDArray[np.float64], importance_samples: int) -> LikelihoodEstimate:
+    """Returns the estimate over a set of items from that of each, `[N]`."""
+    return LikelihoodEstimate(
+        negative_log_likelihood_nats=float(nats.mean()),
+        standard_error_nats=_standard_error(nats),
+        importance_samples=importance_samples,
+        images=len(nats),
+    )
 
 
 def bits_per_dim(vae: VaeSpec, nats: float) -> float | None:

@@ -12,10 +12,9 @@ import numpy as np
 
 from pocketvae.apps.clusters.reading import Source, at_hand, needs_unpacking, open_reader, unpack
 from pocketvae.apps.image_output import check_space
-from pocketvae.blocks.cluster import Cluster, connected
-from pocketvae.blocks.columns import join_columns
+from pocketvae.blocks.cluster import Cluster
 from pocketvae.blocks.plan import Arrays, Job, block_items, plan
-from pocketvae.blocks.pool import compute_blocks
+from pocketvae.blocks.sharing import shared, work_folder
 from pocketvae.blocks.storage import Storage, is_address
 from pocketvae.blocks.work_folder import WorkFolder, WorkManifest
 from pocketvae.bundle.manifest import MANIFEST_NAME
@@ -23,12 +22,9 @@ from pocketvae.data.embedded import ECG, MNIST
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.system.files import sha256_file
-from pocketvae.system.folders import workplace
 from pocketvae.vae_spec import DataKind, VaeSpec
 from pocketvae.version import VERSION
 
-# Says that the folder is a work folder; nothing else is in it before.
-_MARKER = ".pocketvae-work"
 # A result is there twice, by block and by column.
 _COPIES = 2
 
@@ -85,10 +81,7 @@ class Run:
             options=dict(self.options),
             block_items=block_items(item_bytes(vae)),
         )
-        with workplace(self.out, force=self.force or self.replaces, marker=_MARKER, kept=self._kept) as folder:
-            work = WorkFolder(folder.absolute(), self.results)
-            work.begin(manifest, force=self.force)
-            work.remove_damaged()
+        with work_folder(self.out, manifest, force=self.force, replaces=self.replaces, results=self.results) as work:
             yield work
 
     def columns(self, work: WorkFolder, job: Job, count: int, *, result_bytes: int) -> Arrays:
@@ -106,25 +99,8 @@ class Run:
         """
         check_space(work.path, _COPIES * count * result_bytes)
         blocks = plan(count, block_items(item_bytes(self.bundle.vae)))
-        done = work.done()
-        left = [block for block in blocks if block.index not in done]
-        if left:
-            with connected(self.cluster) as ray:
-                compute_blocks(
-                    ray,
-                    self.cluster,
-                    job,
-                    work.place,
-                    left,
-                    stage=f"{self.command} on the cluster",
-                    total=count,
-                    progress=self.progress,
-                )
-        return join_columns(work, blocks)
-
-    def _kept(self, folder: Path) -> str:
-        done = len(WorkFolder(folder, self.results).done())
-        return f"{folder.name} keeps {done} blocks: the same command goes on with them" if done else ""
+        stage = f"{self.command} on the cluster"
+        return shared(self.cluster, work, job, blocks, stage=stage, progress=self.progress)
 
 
 def item_bytes(vae: VaeSpec) -> int:

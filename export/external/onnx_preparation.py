@@ -76,15 +76,11 @@ def _refuse_options(models: ExternalModels) -> None:
         "--encoder-signature": models.encoder_signature,
         "--decoder-part": models.decoder_part,
         "--latent-layer": models.latent_layer,
+        "--joined-outputs": models.joined_outputs,
     }
     for option, value in given.items():
         if value:
             raise ExportError(f"{option} is for Keras models and SavedModels, but {models.decoder} is an ONNX file")
-    if models.joined_outputs:
-        raise ExportError(
-            f"--joined-outputs is for Keras models and SavedModels, but {models.decoder} is an ONNX file: let the "
-            f"module return the two halves as two outputs"
-        )
 
 
 def prepare_onnx(request: PreparationRequest) -> Preparation:

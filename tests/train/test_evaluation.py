@@ -184,3 +184,10 @@ def test_bits_per_dimension_share_the_nats_among_pixels_and_channels():
     assert bits_per_dim(vae(Likelihood.DISCRETIZED_LOGISTIC, 4, 5, 3), nats) == pytest.approx(8)
     assert bits_per_dim(vae(Likelihood.BERNOULLI, 28, 28, 1), 784 * np.log(2)) == pytest.approx(1)
     assert bits_per_dim(vae(Likelihood.GAUSSIAN, 4, 5, 3), nats) is None
+
+
+def test_items_have_the_noise_of_their_place_among_all():
+    data, wrong = images(), evaluator(shift=0.5, widen=1.3)
+    whole = wrong.importance_nats(data, 130)
+    parts = [wrong.importance_nats(data.take(slice(first, first + 16)), 130, first=first) for first in (32, 16, 0)]
+    np.testing.assert_array_equal(np.concatenate(parts[::-1]), whole)
