@@ -7,7 +7,7 @@ from pocketvae.blocks import sharing
 from pocketvae.blocks.cluster import Cluster
 from pocketvae.blocks.plan import plan
 from pocketvae.blocks.sharing import shared, work_folder
-from pocketvae.blocks.work_folder import WorkManifest
+from pocketvae.blocks.work_folder import WorkManifest, write_result
 from pocketvae.errors import OutputExistsError
 
 BLOCKS = plan(5, 2)
@@ -26,14 +26,14 @@ def result(block):
 def interrupted(out, block):
     """Leaves the result of one block."""
     with contextlib.suppress(KeyboardInterrupt), work_folder(out, manifest()) as work:
-        work.write(block, result(block))
+        write_result(work.place, block, result(block))
         raise KeyboardInterrupt
 
 
 def test_what_is_done_is_not_computed_again_and_needs_no_cluster(tmp_path, monkeypatch):
     with work_folder(tmp_path / "o", manifest()) as work:
         for block in BLOCKS:
-            work.write(block, result(block))
+            write_result(work.place, block, result(block))
         monkeypatch.setattr(sharing, "connected", lambda _: pytest.fail("no cluster is needed"))
         assert shared(LOCAL, work, None, BLOCKS, stage="counting")["item"].tolist() == [0, 1, 2, 3, 4]
     assert not (tmp_path / "o.unfinished").exists()
@@ -54,7 +54,7 @@ def test_an_interrupted_run_is_gone_on_with(tmp_path, monkeypatch):
         asked.extend(block.index for block in blocks)
         assert total == 5
         for block in blocks:
-            work.write(block, result(block))
+            write_result(work.place, block, result(block))
 
     monkeypatch.setattr(sharing, "connected", lambda _: Connection())
     monkeypatch.setattr(sharing, "compute_blocks", compute)
