@@ -134,7 +134,7 @@ def _on_this_machine(arguments: argparse.Namespace, outputs: tuple[str, ...], *,
             stored.outputs[path] = address
             setattr(arguments, name, path)
         if bundle is not None:
-            arguments.bundle = Storage(bundle).fetch(folder)
+            arguments.bundle = Storage(bundle).fetch(folder / "bundle")
         yield stored
 
 
