@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from pocketvae.apps.clusters import running
+from pocketvae.blocks import sharing
 from pocketvae.blocks.cluster import Cluster, connected
 from pocketvae.cli.main import main
 
@@ -17,7 +17,7 @@ COUNT = 1300
 def ray():
     pytest.importorskip("ray", reason="Ray is not installed")
     with connected(Cluster(address="local", workers=2)) as ray, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "connected", lambda cluster: contextlib.nullcontext(ray))
+        patch.setattr(sharing, "connected", lambda cluster: contextlib.nullcontext(ray))
         yield ray
 
 
@@ -69,13 +69,13 @@ def test_a_second_run_goes_on_with_the_blocks_at_the_address(ray, stored, tmp_pa
     [work] = tmp_path.iterdir()
     assert work.name == "o.npz.unfinished"
     next((work / "blocks").iterdir()).unlink()
-    given, compute = [], running.compute_blocks
+    given, compute = [], sharing.compute_blocks
 
     def counted(*arguments, **options):
         given.extend(arguments[4])
         compute(*arguments, **options)
 
-    monkeypatch.setattr(running, "compute_blocks", counted)
+    monkeypatch.setattr(sharing, "compute_blocks", counted)
     assert main(words) == 0
     assert len(given) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["o.npz"]
@@ -103,7 +103,7 @@ def test_a_second_run_goes_on_with_the_blocks_at_the_address(ray, stored, tmp_pa
 )
 def test_what_cannot_be_meant_is_refused_before_any_work(stored, monkeypatch, capsys, words, message):
     monkeypatch.chdir(stored)
-    monkeypatch.setattr(running, "connected", lambda cluster: pytest.fail("a cluster was asked"))
+    monkeypatch.setattr(sharing, "connected", lambda cluster: pytest.fail("a cluster was asked"))
     assert main([*words, "--quiet"]) == 2
     assert message in capsys.readouterr().err
     assert not (stored / "o.npz").exists()

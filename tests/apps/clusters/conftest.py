@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 
-from pocketvae.apps.clusters import running
+from pocketvae.blocks import sharing
 from pocketvae.blocks.cluster import Cluster, connected
 from pocketvae.cli.main import main
 from pocketvae.data.pictures import png_bytes
@@ -18,7 +18,7 @@ def cluster():
     """Ray with CPUs for five workers, which the runs of a file share: starting it takes seconds."""
     pytest.importorskip("ray", reason="Ray is not installed")
     with connected(Cluster(address="local", workers=5)) as ray, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "connected", lambda cluster: contextlib.nullcontext(ray))
+        patch.setattr(sharing, "connected", lambda cluster: contextlib.nullcontext(ray))
         yield ray
 
 

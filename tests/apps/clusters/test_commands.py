@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from pocketvae.apps.clusters import running
+from pocketvae.blocks import sharing
 from pocketvae.cli.main import main
 from pocketvae.data.item_files import ItemFile
 
@@ -94,7 +94,7 @@ def test_a_second_run_goes_on_and_needs_no_cluster_where_all_is_done(cluster, ru
     last.unlink()
     opened = []
     monkeypatch.setattr(
-        running, "compute_blocks", lambda *arguments, **_: opened.append([b.index for b in arguments[4]])
+        sharing, "compute_blocks", lambda *arguments, **_: opened.append([b.index for b in arguments[4]])
     )
     with pytest.raises(AssertionError):
         run(words, outputs, "there", *options)
@@ -175,7 +175,7 @@ def test_too_little_space_is_said_before_the_work(cluster, place, tmp_path, monk
 )
 def test_wrong_usage_is_refused_before_a_cluster_is_asked(place, monkeypatch, capsys, words, message):
     monkeypatch.chdir(place)
-    monkeypatch.setattr(running, "connected", lambda cluster: pytest.fail("a cluster was asked"))
+    monkeypatch.setattr(sharing, "connected", lambda cluster: pytest.fail("a cluster was asked"))
     assert main([*words, "--quiet"]) == 2
     assert message in capsys.readouterr().err
     assert not list(place.glob("*.unfinished"))

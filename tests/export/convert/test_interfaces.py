@@ -61,11 +61,16 @@ def test_a_batch_is_its_single_calls(bundle, spec, optimizations):
         with open_runner(path, spec.format, optimizations=optimizations, batch=batch) as runner:
             found = runner.run_samples(inputs)
         for name, values in expected.items():
+            difference = np.abs(found[name].astype(np.float64) - values)
             # Integers must be equal; in floats another order of summation is all that may differ. onnxruntime sums in
-            # floats what it rounds to 16 bits, so that another order may give the next step.
+            # floats what it rounds to 16 bits, so that another order may give the next step: of an output, or of a
+            # layer before it, which few outputs tell by more than two steps of their own.
             is_rounded = (spec.format, spec.precision) == (Format.ONNX, Precision.INT16X8)
             step = np.ptp(values) / 65535 if is_rounded else 0.0
-            np.testing.assert_allclose(found[name], values, atol=2e-6 + 2 * step if values.dtype == np.float32 else 0)
+            few = 0.005 if is_rounded else 0.0
+            limit = 2e-6 + 2 * step if values.dtype == np.float32 else 0
+            assert (difference > limit).mean() <= few
+            assert difference.max() <= limit + 30 * step
 
 
 @pytest.mark.slow
