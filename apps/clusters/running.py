@@ -19,6 +19,8 @@ from pocketvae.blocks.storage import Storage, is_address
 from pocketvae.blocks.work_folder import WorkFolder, WorkManifest
 from pocketvae.bundle.manifest import MANIFEST_NAME
 from pocketvae.data.embedded import ECG, MNIST
+from pocketvae.errors import DataError
+from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.system.files import sha256_file
@@ -117,9 +119,15 @@ def prepared_source(source: Source, work: WorkFolder, vae: VaeSpec) -> tuple[Sou
     """
     if is_address(source.path):
         with at_hand(source, vae) as copy:
-            return source, len(open_reader(copy, vae))
+            return source, _checked(len(open_reader(copy, vae)), source, vae)
     if source.path not in (MNIST, ECG) or Path(source.path).exists():
         source = replace(source, path=os.path.abspath(source.path))  # noqa: PTH100 - Path.resolve would follow links
     if needs_unpacking(source, vae):
         source = unpack(source, work.path)
-    return source, len(open_reader(source, vae))
+    return source, _checked(len(open_reader(source, vae)), source, vae)
+
+
+def _checked(count: int, source: Source, vae: VaeSpec) -> int:
+    if not count:
+        raise DataError(f"{source.path} is empty: it has no {kind_of(vae.data).plural}")
+    return count

@@ -84,4 +84,4 @@ def shared(
 
 def _kept(results: Place | None, folder: Path) -> str:
     done = len(WorkFolder(folder, results).done())
-    return f"{folder.name} keeps {done} blocks: the same command goes on with them" if done else ""
+    return f"{folder.name} keeps {done} blocks: the command that began it goes on with them" if done else ""

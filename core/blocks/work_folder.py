@@ -142,7 +142,9 @@ class WorkFolder:
         """
         if self.place.is_there(MANIFEST_NAME):
             found = decode(WorkManifest, self.place.read(MANIFEST_NAME), f"{self.place}/{MANIFEST_NAME}")
-            others = [name for name, value in asdict(manifest).items() if asdict(found)[name] != value]
+            words = {"options": "set of options", "block_items": "size of blocks"}
+            before = asdict(found)
+            others = [words.get(name, name) for name, value in asdict(manifest).items() if before[name] != value]
             if others and force:
                 self.place.remove(_BLOCKS)
             elif others:

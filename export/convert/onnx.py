@@ -51,9 +51,31 @@ def convert_float32(graph: Graph) -> bytes:
     if inputs != names:
         raise ExportError(f"the ONNX graph must have the inputs {names}, got {inputs}")
     fuse_clips(model)
+    pad_at_the_end(model.graph)
     name_parts(model.graph)
     onnx.checker.check_model(model, full_check=True)
     return serialize(model)
+
+
+def pad_at_the_end(graph: Any) -> None:
+    """Gives transposed convolutions with a kernel smaller than the stride the zeros behind each axis that they need.
+
+    tf2onnx writes them as negative padding, which the standard does not have.
+    """
+    from onnx import helper
+
+    for node in graph.node:
+        pads = next((item for item in node.attribute if item.name == "pads"), None)
+        if node.op_type != "ConvTranspose" or pads is None or min(pads.ints) >= 0:
+            continue
+        rank = len(pads.ints) // 2
+        lacking = [-min(0, first + last) for first, last in zip(pads.ints[:rank], pads.ints[rank:], strict=True)]
+        kept = [0 if lack else pad for pad, lack in zip(pads.ints, lacking * 2, strict=True)]
+        del pads.ints[:]
+        pads.ints.extend(kept)
+        others = [item for item in node.attribute if item.name != "output_padding"]
+        del node.attribute[:]
+        node.attribute.extend([*others, helper.make_attribute("output_padding", lacking)])
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from pocketvae.export.external.encoder_roles import named_role
 from pocketvae.export.external.flat_graph import name_of, size_of
-from pocketvae.export.external.samplings import MEAN_NAME, POSITIVE, SPREAD_NAME, Sampling, activation_of
+from pocketvae.export.external.samplings import POSITIVE, Sampling, activation_of
 from pocketvae.keras.model_form import SPREADS, Role
 
 _PAIR = 2
@@ -20,14 +20,15 @@ LOST_PRIOR = (
 
 
 def with_roles(sampling: Sampling) -> Sampling:
-    """Returns a sampling with the roles of its moments where neither layers nor names say them.
+    """Returns a sampling with the roles of its moments where layers and names do not say both of them.
 
     By far most sampling layers take the mean first and the log-variance second.
     """
     if sampling.roles is not None or len(sampling.moments) != _PAIR:
         return sampling
     mean, spread = sampling.moments
-    if MEAN_NAME.search(name_of(mean).lower()) or SPREAD_NAME.search(name_of(spread).lower()):
+    said = tuple(named_role(name_of(tensor)) for tensor in (mean, spread))
+    if said[0] not in (Role.X, Role.MEAN) or said[1] not in (Role.X, Role.LOG_VAR) or Role.X not in said:
         return sampling
     if activation_of(spread) in POSITIVE:
         return sampling

@@ -77,7 +77,7 @@ class _Layer:
     Attributes:
         node: Its product or convolution.
         bias: The initializer of its bias, `[C] int32`, which no other layer reads.
-        bias_scales: That of the bias's scales, `[C]`.
+        bias_scales: That of the bias's scales, `[C]`, or of one for all channels.
         weight_scales: That of the weights' scales, `[C]`; None where they are not this layer's alone.
         limits: Smallest and largest value that its outputs' integers hold.
     """
@@ -95,6 +95,8 @@ class _Layer:
             made: What it makes, `[C, R]`.
             expected: What the float layer makes in the same places.
         """
+        if array(self.bias).shape != (len(made),):
+            return  # one number for all channels, as of the half that a hard sigmoid adds
         held = (expected >= self.limits[0]) & (expected <= self.limits[1])
         means = _means(made, held), _means(expected, held)
         factors = np.ones(len(made))
@@ -108,8 +110,8 @@ class _Layer:
         limits = np.iinfo(np.int32)
         integers = np.clip(array(self.bias) + np.rint(change / scales), limits.min, limits.max)
         replace_array(self.bias, integers.astype(np.int32))
-        replace_array(self.bias_scales, scales.astype(np.float32))
         if self.weight_scales is not None:
+            replace_array(self.bias_scales, scales.astype(np.float32))
             replace_array(self.weight_scales, (array(self.weight_scales) * factors).astype(np.float32))
 
 

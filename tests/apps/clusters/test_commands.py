@@ -88,7 +88,7 @@ def test_a_second_run_goes_on_and_needs_no_cluster_where_all_is_done(cluster, ru
         patch.setattr("pocketvae.system.files.write_pieces", full)
         with pytest.raises(AssertionError):
             run(words, outputs, "there", *options)
-    assert "No space left on device; there.csv.unfinished keeps 3 blocks: the same" in capsys.readouterr().err
+    assert "No space left on device; there.csv.unfinished keeps 3 blocks: the command" in capsys.readouterr().err
     [work] = tmp_path.glob("*.unfinished")
     [*_, last] = sorted((work / "blocks").iterdir())
     last.unlink()
@@ -112,7 +112,7 @@ def test_results_of_another_input_are_refused(cluster, place, tmp_path, monkeypa
     assert main(words) == 2
     error = capsys.readouterr().err
     assert "block 1 (items 1024 to 2047): it cannot be read: " in error
-    assert "--skip-corrupt leaves it out; o.npz.unfinished keeps 1 blocks: the same command goes on with them" in error
+    assert "--skip-corrupt leaves it out; o.npz.unfinished keeps 1 blocks: the command that began it goes on" in error
     np.save(tmp_path / "x.npy", values.clip(0, 1))
     assert main(words) == 2
     error = capsys.readouterr().err

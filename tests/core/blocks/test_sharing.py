@@ -66,7 +66,10 @@ def test_an_interrupted_run_is_gone_on_with(tmp_path, monkeypatch):
 def test_other_work_is_refused_unless_it_may_be_dropped(tmp_path):
     interrupted(tmp_path / "o", BLOCKS[0])
     other = manifest(options={"seed": "1"})
-    with pytest.raises(OutputExistsError, match="results of another options"), work_folder(tmp_path / "o", other):
+    with (
+        pytest.raises(OutputExistsError, match="results of another set of options"),
+        work_folder(tmp_path / "o", other),
+    ):
         pass
     with work_folder(tmp_path / "o", other, force=True) as work:
         assert work.done() == {}

@@ -54,7 +54,7 @@ def test_the_same_work_goes_on(work):
     [
         ({"input": "j"}, "input"),
         ({"model": "n"}, "model"),
-        ({"options": {}, "pocketvae": "2"}, "pocketvae and options"),
+        ({"options": {}, "pocketvae": "2"}, "pocketvae and set of options"),
     ],
 )
 def test_other_work_is_refused_and_named(work, change, named):

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pocketvae.export.convert.onnx import _shared_weights, name_parts, serialize
+from pocketvae.export.convert.onnx import _shared_weights, name_parts, pad_at_the_end, serialize
 
 
 def graph(counter):
@@ -69,3 +69,25 @@ def test_operator_sets_that_no_node_uses_are_left_out():
     model = helper.make_model(helper.make_graph([node], "g", [], []), opset_imports=sets)
     read = onnx.load_from_string(serialize(model))
     assert [entry.domain for entry in read.opset_import] == ["", "ai.onnx.ml"]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "pads"), [(3, 4, [0, -1]), (2, 5, [-1, -2]), (4, 2, [1, 1])])
+def test_a_kernel_smaller_than_the_stride_has_zeros_at_the_end(kernel, stride, pads):
+    from pocketvae.runtimes.onnxruntime import open_session
+
+    weights = np.random.default_rng(0).normal(size=(1, 1, kernel, 1)).astype(np.float32)
+    axes = {"pads": [pads[0], 0, pads[1], 0], "strides": [stride, 1], "kernel_shape": [kernel, 1]}
+    node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], **axes)
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 1, 3, 1))
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 1, 3 * stride, 1))
+    made = helper.make_graph([node], "g", [x], [y], [numpy_helper.from_array(weights, "w")])
+    pad_at_the_end(made)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    given = np.array([1.0, 2.0, 3.0], np.float32)
+    (found,) = open_session(model.SerializeToString()).run(None, {"x": given.reshape(1, 1, 3, 1)})
+    whole = np.zeros(stride * 2 + max(kernel, stride))
+    for place, value in enumerate(given):
+        whole[place * stride : place * stride + kernel] += value * weights[0, 0, :, 0]
+    first = max(0, pads[0]) if kernel > stride else 0
+    np.testing.assert_allclose(found.reshape(-1), whole[first : first + 3 * stride], rtol=1e-6)

@@ -97,6 +97,21 @@ def test_a_whole_vae_is_cut_before_its_sampling_layer(tmp_path, flavour, suffix)
     assert again.models.encoder.read_bytes() == made.models.encoder.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("names", "is_doubted"), [(("mu", "lv"), True), (("z_mean", None), True), ((None, "z_log_var"), True)]
+)
+def test_one_name_says_what_the_other_moment_is(tmp_path, names, is_doubted):
+    keras = import_flavour(Flavour.KERAS3)
+    x = keras.Input((6,), name="x")
+    moments = [keras.layers.Dense(3, name=name)(x) for name in names]
+    z = sampling_class(keras)(name="draw")(moments)
+    path = tmp_path / "whole.keras"
+    keras.Model(x, keras.layers.Dense(6)(z)).save(path)
+    made = prepare(tmp_path / "made", path, path)
+    assert made.models.encoder_outputs == (Role.MEAN, Role.LOG_VAR)
+    assert "were assumed to be the mean and the log-variance" in made.doubts[0]
+
+
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_flat_vae_with_a_lambda_is_cut_and_the_roles_are_doubted(tmp_path, flavour):
     keras = import_flavour(flavour)

@@ -151,3 +151,43 @@ def test_a_network_of_products_alone_has_no_biases_to_correct():
     assert float_channels(content, Z) == {}
     whole = quantize_static(calibrate(content, Z), QuantizationPlan())
     assert run_content(Format.ONNX, with_corrected_channels(whole, {}, Z), Z)["image"].shape == (64, 4)
+
+
+def test_one_scale_for_all_channels_stays_while_the_biases_move(quantized):
+    calibrated, content = quantized
+    made = load_model(content)
+    known = {tensor.name: tensor for tensor in made.graph.initializer}
+    makers = {node.output[0]: node for node in made.graph.node}
+    (dense,) = (node for node in made.graph.node if node.name == "dense")
+    for name in dense.input[1:]:
+        scales = known[makers[name].input[1]]
+        one = numpy_helper.from_array(np.array(array(scales).max(), np.float32), scales.name)
+        zero = known[makers[name].input[2]] if len(makers[name].input) > 2 else None
+        scales.CopyFrom(one)
+        if zero is not None:
+            zero.CopyFrom(numpy_helper.from_array(array(zero).reshape(-1)[0].reshape(()), zero.name))
+        del makers[name].attribute[:]
+    expected = float_channels(calibrated.prepared, Z)
+    after = {
+        item.name: item
+        for item in load_model(with_corrected_channels(made.SerializeToString(), expected, Z)).graph.initializer
+    }
+    scales, biases = (makers[dense.input[2]].input[place] for place in (1, 0))
+    assert array(after[scales]).shape == ()
+    assert not np.array_equal(array(after[biases]), array(known[biases]))
+
+
+def test_one_bias_for_all_channels_stays(quantized):
+    calibrated, content = quantized
+    made = load_model(content)
+    known = {tensor.name: tensor for tensor in made.graph.initializer}
+    makers = {node.output[0]: node for node in made.graph.node}
+    (dense,) = (node for node in made.graph.node if node.name == "dense")
+    for name in makers[dense.input[2]].input:
+        known[name].CopyFrom(numpy_helper.from_array(array(known[name]).reshape(-1)[0].reshape(()), name))
+    del makers[dense.input[2]].attribute[:]
+    content = made.SerializeToString()
+    corrected = load_model(with_corrected_channels(content, float_channels(calibrated.prepared, Z), Z))
+    after = {tensor.name: tensor for tensor in corrected.graph.initializer}
+    for name in makers[dense.input[2]].input:
+        np.testing.assert_array_equal(array(after[name]), array(known[name]))
