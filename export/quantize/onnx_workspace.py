@@ -6,10 +6,13 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from pocketvae.export.quantize.onnx_weights import store_integer_weights
 from pocketvae.export.quantize.onnx_wide import keep_wide_products
-from pocketvae.formats.onnx.model import load_model, sort_nodes
+from pocketvae.formats.onnx.model import array, initializers, load_model, sort_nodes
 
 
 class Workspace:
@@ -43,6 +46,9 @@ class Workspace:
         raw = Path(self._folder.name) / "raw.onnx"
         raw.write_bytes(self._content)
         quant_pre_process(str(raw), str(self.source), skip_symbolic_shape=True)
+        model = load_model(self.source.read_bytes())
+        if widen_biases(model.graph):
+            self.source.write_bytes(model.SerializeToString())
 
     def result(self, weights_only: Sequence[str] = (), *, wide: bool = False) -> bytes:
         """Returns the quantized model, with 8-bit weights in these of its float layers.
@@ -69,3 +75,27 @@ class Workspace:
 
         found = load_tensors_data(self.cache).data
         return {name: (float(data.lowest.min()), float(data.highest.max())) for name, data in found.items()}
+
+
+def widen_biases(graph: Any) -> bool:
+    """Gives each channel of a product its own bias where one number is for all, and returns whether there was one.
+
+    The standard lets it be broadcast, and onnxruntime 1.32.0's quantizer fails on it ("cannot reshape array").
+    """
+    from onnx import numpy_helper
+
+    known, is_changed = initializers(graph), False
+    for node in graph.node:
+        if node.op_type != "Gemm" or len(node.input) < _WITH_BIAS or not {*node.input[1:]} <= known.keys():
+            continue
+        weights, bias = array(known[node.input[1]]), array(known[node.input[2]])
+        width = weights.shape[0 if any(item.name == "transB" and item.i for item in node.attribute) else 1]
+        if bias.size == 1 < width:
+            name = f"{node.output[0]}_bias"
+            graph.initializer.append(numpy_helper.from_array(np.full(width, bias.reshape(-1)[0], bias.dtype), name))
+            node.input[2], is_changed = name, True
+    return is_changed
+
+
+# A product reads its input, weights and bias.
+_WITH_BIAS = 3
