@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,15 +155,19 @@ def named(path: Path, arguments: argparse.Namespace) -> str:
     return stored.outputs.get(path, str(path))
 
 
-def is_asked(arguments: argparse.Namespace) -> bool:
+def is_asked(arguments: argparse.Namespace, only: Sequence[str] = ("workers", "skip_corrupt")) -> bool:
     """Whether the command is to run on a cluster.
+
+    Args:
+        arguments: Of the command line.
+        only: The command's options that are for clusters alone.
 
     Raises:
         SpecError: an option for clusters is given, but no cluster.
     """
     if arguments.cluster is not None:
         return True
-    for name in ("workers", "skip_corrupt"):
+    for name in only:
         if getattr(arguments, name, None):
             raise SpecError(f"--{name.replace('_', '-')} only applies to --cluster: leave it out, or name a cluster")
     return False

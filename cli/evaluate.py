@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from pocketvae.cli import arguments as common
 from pocketvae.cli import clusters
 from pocketvae.cli.terminal import Terminal
-from pocketvae.errors import SpecError
 
 if TYPE_CHECKING:
     from pocketvae.train import Evaluation, Sharing
@@ -87,10 +86,7 @@ def _sharing(arguments: argparse.Namespace) -> Sharing | None:
     from pocketvae.blocks.cluster import Cluster
     from pocketvae.train import Sharing
 
-    if arguments.cluster is None:
-        given = [name for name in ("workers", "threads", "force") if getattr(arguments, name)]
-        if given:
-            raise SpecError(f"--{given[0]} only applies to --cluster: leave it out, or name a cluster")
+    if not clusters.is_asked(arguments, ("workers", "threads", "force")):
         return None
     cluster = Cluster(address=arguments.cluster, workers=arguments.workers, threads=arguments.threads or 1)
     beside = arguments.run.absolute().with_name(f"{arguments.run.absolute().name}.evaluation")

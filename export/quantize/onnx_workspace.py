@@ -14,6 +14,9 @@ from pocketvae.export.quantize.onnx_weights import store_integer_weights
 from pocketvae.export.quantize.onnx_wide import keep_wide_products
 from pocketvae.formats.onnx.model import array, initializers, load_model, sort_nodes
 
+# A product reads its input, weights and bias.
+_WITH_BIAS = 3
+
 
 class Workspace:
     """A temporary folder: onnxruntime's quantizers read and write files.
@@ -95,7 +98,3 @@ def widen_biases(graph: Any) -> bool:
             graph.initializer.append(numpy_helper.from_array(np.full(width, bias.reshape(-1)[0], bias.dtype), name))
             node.input[2], is_changed = name, True
     return is_changed
-
-
-# A product reads its input, weights and bias.
-_WITH_BIAS = 3

@@ -153,25 +153,31 @@ def test_a_network_of_products_alone_has_no_biases_to_correct():
     assert run_content(Format.ONNX, with_corrected_channels(whole, {}, Z), Z)["image"].shape == (64, 4)
 
 
+def parts_of(made):
+    """Initializers by name, nodes by what they make, and the dense layer."""
+    (dense,) = (node for node in made.graph.node if node.name == "dense")
+    known = {tensor.name: tensor for tensor in made.graph.initializer}
+    return known, {node.output[0]: node for node in made.graph.node}, dense
+
+
+def one_for_all(tensor, value):
+    """Puts one number in the place of all channels'."""
+    tensor.CopyFrom(numpy_helper.from_array(value.reshape(()), tensor.name))
+
+
 def test_one_scale_for_all_channels_stays_while_the_biases_move(quantized):
     calibrated, content = quantized
     made = load_model(content)
-    known = {tensor.name: tensor for tensor in made.graph.initializer}
-    makers = {node.output[0]: node for node in made.graph.node}
-    (dense,) = (node for node in made.graph.node if node.name == "dense")
+    known, makers, dense = parts_of(made)
     for name in dense.input[1:]:
-        scales = known[makers[name].input[1]]
-        one = numpy_helper.from_array(np.array(array(scales).max(), np.float32), scales.name)
-        zero = known[makers[name].input[2]] if len(makers[name].input) > 2 else None
-        scales.CopyFrom(one)
-        if zero is not None:
-            zero.CopyFrom(numpy_helper.from_array(array(zero).reshape(-1)[0].reshape(()), zero.name))
+        scales, *zeros = (known[item] for item in makers[name].input[1:])
+        one_for_all(scales, array(scales).max())
+        for zero in zeros:
+            one_for_all(zero, array(zero).reshape(-1)[0])
         del makers[name].attribute[:]
     expected = float_channels(calibrated.prepared, Z)
-    after = {
-        item.name: item
-        for item in load_model(with_corrected_channels(made.SerializeToString(), expected, Z)).graph.initializer
-    }
+    corrected = load_model(with_corrected_channels(made.SerializeToString(), expected, Z))
+    after, *_ = parts_of(corrected)
     scales, biases = (makers[dense.input[2]].input[place] for place in (1, 0))
     assert array(after[scales]).shape == ()
     assert not np.array_equal(array(after[biases]), array(known[biases]))
@@ -180,14 +186,12 @@ def test_one_scale_for_all_channels_stays_while_the_biases_move(quantized):
 def test_one_bias_for_all_channels_stays(quantized):
     calibrated, content = quantized
     made = load_model(content)
-    known = {tensor.name: tensor for tensor in made.graph.initializer}
-    makers = {node.output[0]: node for node in made.graph.node}
-    (dense,) = (node for node in made.graph.node if node.name == "dense")
+    known, makers, dense = parts_of(made)
     for name in makers[dense.input[2]].input:
-        known[name].CopyFrom(numpy_helper.from_array(array(known[name]).reshape(-1)[0].reshape(()), name))
+        one_for_all(known[name], array(known[name]).reshape(-1)[0])
     del makers[dense.input[2]].attribute[:]
     content = made.SerializeToString()
     corrected = load_model(with_corrected_channels(content, float_channels(calibrated.prepared, Z), Z))
-    after = {tensor.name: tensor for tensor in corrected.graph.initializer}
+    after, *_ = parts_of(corrected)
     for name in makers[dense.input[2]].input:
         np.testing.assert_array_equal(array(after[name]), array(known[name]))
