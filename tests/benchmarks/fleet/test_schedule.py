@@ -15,10 +15,10 @@ FORTY = {f"d{number:02d}": {"model": "m", "site": f"s{number % 2}"} for number i
 
 
 class Work:
-    """Counts who works at the same time."""
+    """Notes who works at the same time; nobody ends before so many as `meet` were at work together."""
 
-    def __init__(self, *, wait_s=0.002):
-        self.wait_s, self.lock = wait_s, threading.Lock()
+    def __init__(self, *, meet=1):
+        self.meet, self.met, self.lock = meet, threading.Event(), threading.Lock()
         self.now, self.together, self.order = [], [], []
 
     def __call__(self, device, target, deadline, step):
@@ -26,14 +26,18 @@ class Work:
             self.now.append(device.name)
             self.order.append(device.name)
             self.together.append(tuple(self.now))
-        time.sleep(self.wait_s)
+            if len(self.now) >= self.meet:
+                self.met.set()
+        # A machine that is slow to start threads must not end the first before the last begins.
+        self.met.wait(60)
+        time.sleep(0.002)
         with self.lock:
             self.now.remove(device.name)
         return device.name
 
 
 def test_all_of_forty_are_done_and_no_more_than_allowed_at_a_time(fleet_of, devices):
-    work, steps = Work(), []
+    work, steps = Work(meet=6), []
     with devices.simulated({}):
         fleet = fleet_of(FORTY, at_once=8, at_once_per={"site": 3})
         finished = run_devices(fleet, work, steps.append, this_machine_alone=True)
@@ -46,7 +50,7 @@ def test_all_of_forty_are_done_and_no_more_than_allowed_at_a_time(fleet_of, devi
 
 
 def test_devices_of_one_machine_take_turns(fleet_of, devices):
-    work, machines = Work(), {"a": "x", "b": "x", "c": "y", "d": "x"}
+    work, machines = Work(meet=2), {"a": "x", "b": "x", "c": "y", "d": "x"}
     behaviours = {name: devices.Behaviour(machine=machine) for name, machine in machines.items()}
     with devices.simulated(behaviours):
         run_devices(fleet_of({name: {} for name in machines}), work, ignore_progress, this_machine_alone=False)
