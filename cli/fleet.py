@@ -64,17 +64,22 @@ def read(arguments: argparse.Namespace) -> FleetConfig:
     return fleet if arguments.select is None else selected(fleet, arguments.select)
 
 
-def expanded(words: list[str]) -> list[str]:
-    """Returns names of targets, with the targets of all devices in place of a fleet.
+def expanded(words: list[str]) -> list[tuple[str, str]]:
+    """Returns names of targets, each with the name of its device: in place of a fleet those of all of its devices.
+
+    A target that is named as such has no device, an empty name.
 
     Raises:
         SpecError: the file of a fleet is wrong.
     """
     from pocketvae.benchmarks.fleet.config import read_fleet
 
-    found: list[str] = []
+    found: list[tuple[str, str]] = []
     for word in words:
-        found += [device.target for device in read_fleet(Path(word)).devices] if word.endswith(_SUFFIX) else [word]
+        is_file = word.endswith(_SUFFIX)
+        found += (
+            [(device.target, device.name) for device in read_fleet(Path(word)).devices] if is_file else [(word, "")]
+        )
     return found
 
 

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Terminal(quiet=arguments.quiet) as terminal:
         if arguments.action == "list":
             return _list(terminal, fleet.expanded(arguments.names))
-        names = common.target_names(fleet.expanded(arguments.names))
+        names = common.target_names([target for target, _ in fleet.expanded(arguments.names)])
         targets = [make_target(name) for name in names]
         if arguments.action == "remove":
             return _remove(terminal, targets)
@@ -47,14 +47,18 @@ def run(arguments: argparse.Namespace) -> int:
         return max(_set_up(terminal, target, assume_yes=arguments.yes) for target in targets)
 
 
-def _list(terminal: Terminal, names: list[str]) -> int:
+def _list(terminal: Terminal, named: list[tuple[str, str]]) -> int:
     from pocketvae.benchmarks.targets import known_targets, make_target
 
-    targets = [make_target(name) for name in names or known_targets()]
+    shown = named or [(name, "") for name in known_targets()]
+    targets = [make_target(name) for name, _ in shown]
     reasons = [target.check() for target in targets]
+    columns = ["target", "what it is", "here"]
     rows = [[t.name, t.summary, reason or "works"] for t, reason in zip(targets, reasons, strict=True)]
-    terminal.table(["target", "what it is", "here"], rows)
-    return 3 if names and any(reasons) else 0
+    if any(device for _, device in shown):
+        columns, rows = ["device", *columns], [[device, *row] for (_, device), row in zip(shown, rows, strict=True)]
+    terminal.table(columns, rows)
+    return 3 if named and any(reasons) else 0
 
 
 def _set_up(terminal: Terminal, target: Target, *, assume_yes: bool) -> int:

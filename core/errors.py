@@ -142,7 +142,7 @@ def unknown_name(kind: str, received: str, known: Iterable[str]) -> SpecError:
     """Builds the error for a name that is not one of `known`, with a close match if there is one."""
     names = list(known)
     hint = did_you_mean(received, names)
-    return SpecError(f"unknown {shortened(kind)} {quoted(received)}: {hint}known: {', '.join(names)}")
+    return SpecError(f"unknown {shortened(kind)} {quoted(received)}: {hint}known: {', '.join(names) or 'none'}")
 
 
 def did_you_mean(received: str, known: Iterable[str]) -> str:

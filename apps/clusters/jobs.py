@@ -15,13 +15,13 @@ from pocketvae.apps.anomaly.calibration import Calibration
 from pocketvae.apps.anomaly.features import image_features
 from pocketvae.apps.anomaly.scores import scores
 from pocketvae.apps.choice import Choice
-from pocketvae.apps.clusters.reading import Reader, Source, at_hand, open_reader
+from pocketvae.apps.clusters.reading import Reader, Source, at_hand, open_reader, read_sound
 from pocketvae.apps.compression.codec import decoded_items, far_outside
 from pocketvae.apps.generation.generate import GenerateRequest, generate
 from pocketvae.apps.generation.reconstruct import reconstruct
 from pocketvae.apps.latents_file import encode_images
 from pocketvae.apps.sources import SourceImages
-from pocketvae.blocks.plan import SKIPPED, Arrays, Block, Compute, skipped
+from pocketvae.blocks.plan import SKIPPED, Arrays, Block, Compute
 from pocketvae.blocks.storage import Storage, is_address
 from pocketvae.data.item_files import ItemFile
 from pocketvae.errors import DataError
@@ -68,17 +68,15 @@ class ItemJob(ABC):
             yield partial(self._of_block, bundle, open_reader(source, bundle.vae))
 
     def _of_block(self, bundle: ModelBundle, reader: Reader, block: Block) -> Arrays:
-        lost: dict[Path, str] = {}
+        lost: list[str] = []
         try:
-            items = reader.read(block, lost if self.source.skip_corrupt else None)
+            items = read_sound(reader, block, lost) if self.source.skip_corrupt else reader.read(block)
         except (DataError, OSError) as e:
-            if not self.source.skip_corrupt:
-                raise DataError(f"it cannot be read: {e}; --skip-corrupt leaves it out") from e
-            return skipped(f"{block}: {e}")
-        notes = np.array(list(lost.values()), np.str_)
-        if not len(items):
-            return {SKIPPED: notes}
-        found = {NAME: np.array(items.names), SKIPPED: notes, **self._of_items(bundle, items)}
+            raise DataError(f"it cannot be read: {e}; --skip-corrupt leaves it out") from e
+        notes = {SKIPPED: np.array(lost, np.str_)}
+        if items is None:
+            return notes
+        found = {NAME: np.array(items.names), **notes, **self._of_items(bundle, items)}
         return found if items.labels is None else {**found, LABEL: items.labels}
 
     @abstractmethod

@@ -103,6 +103,43 @@ def open_reader(source: Source, vae: VaeSpec) -> Reader:
     return WholeReader(items)
 
 
+def read_sound(reader: Reader, block: Block, lost: list[str]) -> SourceImages | None:
+    """Returns the items of a block that can be read; None if none of them can.
+
+    Args:
+        reader: An open source.
+        block: Which items.
+        lost: Takes what cannot be read, with the reason.
+    """
+    files: dict[Path, str] = {}
+    reasons: list[str] = []
+    parts = [part for part in _sound_parts(reader, block, files, reasons) if len(part)]
+    lost.extend(files.values())
+    whole = len(reasons) == block.last - block.first
+    lost.extend([f"{block}: {reasons[0]}"] if whole else reasons)
+    if not parts:
+        return None
+    return replace(
+        parts[0],
+        images=np.concatenate([part.images[:] for part in parts]),
+        names=tuple(name for part in parts for name in part.names),
+        labels=None if parts[0].labels is None else np.concatenate([part.labels for part in parts]),
+    )
+
+
+def _sound_parts(reader: Reader, block: Block, files: dict[Path, str], reasons: list[str]) -> Iterator[SourceImages]:
+    """Yields what can be read of a block: of one that cannot, of its halves, down to the item that is the reason."""
+    try:
+        yield reader.read(block, files)
+    except (DataError, OSError) as e:
+        if block.last - block.first == 1:
+            reasons.append(f"item {block.first}: {e}")
+            return
+        middle = (block.first + block.last) // 2
+        for half in (replace(block, last=middle), replace(block, first=middle)):
+            yield from _sound_parts(reader, half, files, reasons)
+
+
 class WholeReader:
     """A source that is loaded, or windows of recordings, which are read when they are looked at.
 
@@ -231,11 +268,19 @@ def unpack(source: Source, folder: Path) -> Source:
 
 
 def fingerprint(source: Source) -> str:
-    """Returns a hash of the names, sizes and dates of change of a source's files: reading them all would take long."""
+    """Returns a hash of the names, sizes and dates of change of a source's files: reading them all would take long.
+
+    Raises:
+        DataError: there is nothing at its address.
+    """
     if source.path == MNIST and not Path(MNIST).exists():
         return sha256_bytes(MNIST.encode())
     if is_address(source.path):
-        return sha256_bytes(repr(sorted(Storage(source.path).files().items())).encode("utf-8", "surrogateescape"))
+        storage = Storage(source.path)
+        files_there = storage.files()
+        if not files_there:
+            raise DataError(f"{storage} does not exist")
+        return sha256_bytes(repr(sorted(files_there.items())).encode("utf-8", "surrogateescape"))
     path = located(source.path)
     if not path.exists():
         return ""  # Opening it says what is wrong.

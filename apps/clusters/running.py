@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae.apps.clusters.reading import Source, at_hand, needs_unpacking, open_reader, unpack
+from pocketvae.apps.clusters.reading import Reader, Source, at_hand, needs_unpacking, open_reader, unpack
 from pocketvae.apps.image_output import check_space
 from pocketvae.blocks.cluster import Cluster
-from pocketvae.blocks.plan import Arrays, Job, block_items, plan
+from pocketvae.blocks.plan import Arrays, Block, Job, block_items, plan
 from pocketvae.blocks.sharing import shared, work_folder
 from pocketvae.blocks.storage import Storage, is_address
 from pocketvae.blocks.work_folder import WorkFolder, WorkManifest
@@ -119,15 +119,19 @@ def prepared_source(source: Source, work: WorkFolder, vae: VaeSpec) -> tuple[Sou
     """
     if is_address(source.path):
         with at_hand(source, vae) as copy:
-            return source, _checked(len(open_reader(copy, vae)), source, vae)
+            return source, _checked(open_reader(copy, vae), source, vae)
     if source.path not in (MNIST, ECG) or Path(source.path).exists():
         source = replace(source, path=os.path.abspath(source.path))  # noqa: PTH100 - Path.resolve would follow links
     if needs_unpacking(source, vae):
         source = unpack(source, work.path)
-    return source, _checked(len(open_reader(source, vae)), source, vae)
+    return source, _checked(open_reader(source, vae), source, vae)
 
 
-def _checked(count: int, source: Source, vae: VaeSpec) -> int:
-    if not count:
+def _checked(reader: Reader, source: Source, vae: VaeSpec) -> int:
+    """Returns the number of items; the first is read, so that what does not fit the model is said before Ray starts."""
+    if not len(reader):
         raise DataError(f"{source.path} is empty: it has no {kind_of(vae.data).plural}")
-    return count
+    if not source.skip_corrupt:
+        # A damaged image is no reason yet: the workers say what leaves it out.
+        reader.read(Block(index=0, first=0, last=1), {})
+    return len(reader)

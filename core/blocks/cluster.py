@@ -13,10 +13,12 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+
+import psutil
 
 from pocketvae.errors import SpecError, TargetError, missing_package
 from pocketvae.parsing import shortened
@@ -26,6 +28,7 @@ from pocketvae.system.temporary import temporary_directory
 LOCAL, AUTO = "local", "auto"
 _CLIENT = re.compile(r"ray://(?P<host>\[[^\]]+\]|[^:/\[\]]+):(?P<port>\d{1,5})")
 _CONNECT_TIMEOUT_S = 10.0
+_END_S = 10.0
 _MOST_WORKERS = 10_000
 # Results go through the work folder and none through Ray's memory, of which this is the least that there can be.
 _OBJECT_STORE_BYTES = 80 << 20
@@ -90,13 +93,33 @@ def connected(cluster: Cluster) -> Iterator[ModuleType]:
                 "_temp_dir": folder,
                 "_plasma_directory": folder,
             }
-        stack.callback(ray.shutdown)
+        this, begun = psutil.Process(), list[psutil.Process]()
+        before = this.children()
+        stack.callback(_shut_down, ray, begun)
         try:
-            with _signals_kept():
+            with _signals_kept(held=cluster.address == LOCAL):
                 ray.init(address=cluster.address, **options)
         except Exception as e:  # Ray raises a dozen unrelated types
             raise _refused(cluster.address, e) from e
+        finally:
+            begun += [process for process in this.children() if process not in before]
         yield ray
+
+
+def _shut_down(ray: ModuleType, begun: Sequence[psutil.Process]) -> None:
+    """Disconnects from Ray, and ends what is left of the processes that it began and of theirs.
+
+    Ray's agents look for the process that began them only now and then, and would be there for a minute.
+    """
+    family = list(begun)
+    for process in begun:
+        with contextlib.suppress(psutil.Error):
+            family += process.children(recursive=True)
+    ray.shutdown()
+    for process in family:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(family, timeout=_END_S)
 
 
 def local_workers(threads: int) -> int:
@@ -174,16 +197,26 @@ def _refused(address: str, error: Exception) -> TargetError:
 
 
 @contextlib.contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Keeps what this program does at signals: Ray replaces it by its own."""
+def _signals_kept(*, held: bool) -> Iterator[None]:
+    """Keeps what this program does at signals: Ray replaces it by its own.
+
+    Args:
+        held: Signals that come within the block take effect behind it: half started, Ray would leave processes.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     names = ("SIGTERM", "SIGINT") if sys.platform == "win32" else ("SIGTERM", "SIGINT", "SIGHUP")
-    before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+    before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
+    came: list[int] = []
+    for number, handler in before.items():
+        if held and handler not in (None, signal.SIG_IGN):
+            signal.signal(number, lambda number, frame: came.append(number))
     try:
         yield
     finally:
-        for name, handler in before.items():
+        for number, handler in before.items():
             if handler is not None:
-                signal.signal(getattr(signal, name), handler)
+                signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])

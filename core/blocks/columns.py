@@ -36,7 +36,7 @@ def join_columns(work: WorkFolder, blocks: Sequence[Block]) -> Arrays:
     """Returns the columns of all blocks, in order; each is a read-only map of a file in the work folder.
 
     Raises:
-        DataError: a result is missing or damaged, or nothing could be read.
+        DataError: a result is missing or damaged, or nothing could be read: then all results are removed.
     """
     sizes: dict[str, _Size] = {}
     for result in work.results(blocks):
@@ -46,6 +46,8 @@ def join_columns(work: WorkFolder, blocks: Sequence[Block]) -> Arrays:
             size.dtype = np.promote_types(size.dtype, values.dtype)
     if not sizes.keys() - {SKIPPED}:
         first = next(iter(work.results(blocks)))[SKIPPED][0]
+        # Kept, they would only be in the way of the command that reads the same with other options.
+        work.remove_results()
         raise DataError(f"nothing could be read: {first}")
     folder = work.path / _COLUMNS
     folder.mkdir(exist_ok=True)

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 # The apps compute with up to 256 items at once: a block that is no multiple of this would divide their items elsewhere.
@@ -65,8 +64,3 @@ def plan(count: int, size: int) -> list[Block]:
         Block(index=index, first=first, last=min(first + size, count))
         for index, first in enumerate(range(0, count, size))
     ]
-
-
-def skipped(reason: str) -> Arrays:
-    """Returns the result of a block of which nothing could be read."""
-    return {SKIPPED: np.array([reason])}

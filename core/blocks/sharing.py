@@ -46,7 +46,11 @@ def work_folder(
         work = WorkFolder(folder.absolute(), results)
         work.begin(manifest, force=force)
         work.remove_damaged()
-        yield work
+        try:
+            yield work
+        finally:
+            if results is not None and not work.done():
+                results.remove()
 
 
 def shared(

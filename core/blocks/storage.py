@@ -47,7 +47,8 @@ class Storage:
         try:
             system, path = fs.FileSystem.from_uri(address)
         except ValueError as e:
-            raise DataError(f"{address} is no address of a storage: {shortened(e)}") from e
+            spaces = ": write a space as %20" if " " in address else ""
+            raise DataError(f"{address} is no address of a storage: {shortened(e)}{spaces}") from e
         except OSError as e:
             raise DataError(f"the storage of {address} cannot be reached: {shortened(e)}") from e
         self._fs: Any = system
@@ -88,7 +89,13 @@ class Storage:
         }
 
     def opened(self) -> Any:
-        """Returns the file, open for reading at any place: it has `read`, `readinto`, `seek` and `size()`."""
+        """Returns the file, open for reading at any place: it has `read`, `readinto`, `seek` and `size()`.
+
+        Raises:
+            DataError: there is no file at the address.
+        """
+        if not self.is_there():
+            raise DataError(f"{self} does not exist")
         return self._fs.open_input_file(self._root)
 
     def read(self, name: str) -> bytes:

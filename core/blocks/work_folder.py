@@ -146,7 +146,7 @@ class WorkFolder:
             before = asdict(found)
             others = [words.get(name, name) for name, value in asdict(manifest).items() if before[name] != value]
             if others and force:
-                self.place.remove(_BLOCKS)
+                self.remove_results()
             elif others:
                 raise OutputExistsError(
                     f"{self.place} holds results of another {' and '.join(others)}: repeat that command to go on with "
@@ -165,6 +165,10 @@ class WorkFolder:
         for name in self.done().values():
             if not _is_sound(name, self.place.read(name)):
                 self.place.remove(name)
+
+    def remove_results(self) -> None:
+        """Removes the results of all blocks."""
+        self.place.remove(_BLOCKS)
 
     def results(self, blocks: Sequence[Block]) -> Iterator[Arrays]:
         """Yields the results of blocks, in order.

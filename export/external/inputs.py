@@ -353,10 +353,19 @@ def label_position(inputs: Sequence[Tensor], label_count: int | None) -> int:
         chosen = [index for index in vectors if _LABEL_NAME.search(inputs[index].name.lower())]
     if len(chosen) != 1:
         raise ExportError(
-            f"one of two float inputs must be a one-hot label, got {_found(inputs)}: pass --label-count, or state "
-            f"what they are with --decoder-inputs, for example latent,continuous or latent,latent"
+            f"one of two float inputs must be a one-hot label, got {_found(inputs)}: "
+            f"{_which_is_a_label(inputs, vectors)}"
+            f"state what they are with --decoder-inputs, for example latent,continuous or latent,latent"
         )
     return chosen[0]
+
+
+def _which_is_a_label(inputs: Sequence[Tensor], vectors: Sequence[int]) -> str:
+    """Returns the option that says that the narrower of two vectors is a label; empty if none is."""
+    widths = sorted(width for index in vectors if (width := inputs[index].shape[1]) is not None)
+    if len(widths) < len(vectors) or widths[0] == widths[-1]:
+        return ""
+    return f"pass --label-count {widths[0]} if it is the narrower, or "
 
 
 def _needed(component: Component, inputs: Sequence[Tensor]) -> str:

@@ -138,17 +138,28 @@ def test_what_cannot_be_read_is_left_out_by_name_on_request(cluster, place, tmp_
         assert "0/004.png" not in made["names"]
 
 
-def test_a_block_that_cannot_be_read_at_all_is_left_out_too(cluster, place, tmp_path, monkeypatch, capsys):
-    """A file whose pixels in the second block are out of range."""
+def test_an_item_that_cannot_be_read_costs_no_other(cluster, place, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(place)
     values = np.zeros((2600, 6, 6, 1), np.float32)
     values[1100] = 7
     np.save(tmp_path / "x.npy", values)
     words = ["encode", "b", str(tmp_path / "x.npy"), "--out", str(tmp_path / "o.npz"), "--quiet", "--cluster", "local"]
     assert main([*words, "--skip-corrupt"]) == 0
-    assert "left out, because it cannot be read: block 1 (items 1024 to 2047): " in capsys.readouterr().err
+    assert "left out, because it cannot be read: item 1100: " in capsys.readouterr().err
     with np.load(tmp_path / "o.npz") as made:
-        assert len(made["names"]) == 2600 - 1024
+        assert len(made["names"]) == len(made["z_mean"]) == 2599
+        assert "1100" not in made["names"]
+
+
+def test_where_nothing_can_be_read_nothing_is_kept(cluster, place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    np.save(tmp_path / "x.npy", np.full((300, 6, 6, 1), 7.0, np.float32))
+    words = ["encode", "b", str(tmp_path / "x.npy"), "--out", str(tmp_path / "o.npz"), "--quiet", "--cluster", "local"]
+    assert main([*words, "--skip-corrupt"]) == 2
+    error = capsys.readouterr().err
+    assert "nothing could be read: block 0 (items 0 to 299): " in error
+    assert "keeps" not in error
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
 
 
 def test_too_little_space_is_said_before_the_work(cluster, place, tmp_path, monkeypatch, capsys):

@@ -6,8 +6,8 @@ import pytest
 
 import pocketvae
 from pocketvae.apps import load_items
-from pocketvae.apps.clusters.reading import Source, fingerprint, needs_unpacking, open_reader, unpack
-from pocketvae.blocks.plan import plan
+from pocketvae.apps.clusters.reading import Source, fingerprint, needs_unpacking, open_reader, read_sound, unpack
+from pocketvae.blocks.plan import Block, plan
 from pocketvae.errors import DataError, SpecError
 from pocketvae.vae_spec import DataKind, VaeSpec, vector_latent
 
@@ -69,6 +69,23 @@ def test_a_damaged_image_is_refused_or_left_out_by_name(place, vae, tmp_path):
     assert list(skipped) == [torn]
     assert len(found) == len(found.names) == len(found.labels) == 255
     assert "0/004.png" not in found.names
+
+
+@pytest.mark.parametrize("wrong", [[0], [3, 4, 255], [299]])
+def test_what_can_be_read_of_a_block_is_read(vae, tmp_path, wrong):
+    values = np.random.default_rng(0).random((300, 6, 6, 1), np.float32)
+    values[wrong] = 7
+    np.savez(tmp_path / "x.npz", images=values, labels=np.arange(300))
+    reader = open_reader(unpack(Source(path=str(tmp_path / "x.npz")), tmp_path), vae)
+    lost, kept = [], [index for index in range(300) if index not in wrong]
+    found = read_sound(reader, Block(index=0, first=0, last=300), lost)
+    assert [text.partition(":")[0] for text in lost] == [f"item {index}" for index in wrong]
+    assert found.names == tuple(map(str, kept))
+    assert found.labels.tolist() == kept
+    np.testing.assert_array_equal(found.images, np.round(values[kept] * 255))
+    lost = []
+    assert read_sound(reader, Block(index=0, first=wrong[0], last=wrong[0] + 1), lost) is None
+    assert lost[0].startswith("block 0 (items ")
 
 
 @pytest.mark.parametrize(

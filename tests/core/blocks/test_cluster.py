@@ -1,10 +1,11 @@
+import signal
 import socket
 import subprocess
 import sys
 
 import pytest
 
-from pocketvae.blocks.cluster import Cluster, connected, local_workers
+from pocketvae.blocks.cluster import Cluster, _signals_kept, connected, local_workers
 from pocketvae.errors import SpecError, TargetError
 
 
@@ -56,6 +57,24 @@ def test_a_machine_in_no_cluster_and_one_whose_cluster_has_ended_are_told_at_onc
     monkeypatch.setattr(services, "canonicalize_bootstrap_address", none)
     with pytest.raises(TargetError, match="part of no Ray cluster: join a cluster with ray start"), connected(auto):
         pass
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_signals_while_ray_begins_come_behind_it_and_go_to_their_own_handler(monkeypatch, held):
+    steps = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: steps.append("own"))
+    try:
+        with _signals_kept(held=held):
+            signal.raise_signal(signal.SIGINT)
+            steps.append("begun")
+            # As Ray does.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        assert steps == (["begun", "own"] if held else ["own", "begun"])
+        signal.raise_signal(signal.SIGINT)
+        assert steps[-1] == "own"
+        assert len(steps) == 3
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_without_ray_the_error_says_how_to_install_it(monkeypatch):

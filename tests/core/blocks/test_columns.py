@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pocketvae.blocks.columns import Texts, join_columns
-from pocketvae.blocks.plan import plan, skipped
+from pocketvae.blocks.plan import SKIPPED, plan
 from pocketvae.blocks.work_folder import WorkFolder, WorkManifest, write_result
 from pocketvae.errors import DataError
 
@@ -38,7 +38,7 @@ def test_text_is_as_wide_as_that_of_the_widest_block(work):
 
 def test_blocks_that_could_not_be_read_have_no_rows(work):
     write_result(work.place, BLOCKS[0], {"x": np.arange(3)})
-    write_result(work.place, BLOCKS[1], skipped("block 1: gone"))
+    write_result(work.place, BLOCKS[1], {SKIPPED: np.array(["block 1: gone"])})
     write_result(work.place, BLOCKS[2], {"x": np.arange(2), "skipped": np.array([], np.str_)})
     columns = join_columns(work, BLOCKS)
     assert columns["x"].tolist() == [0, 1, 2, 0, 1]
@@ -47,6 +47,7 @@ def test_blocks_that_could_not_be_read_have_no_rows(work):
 
 def test_nothing_at_all_is_an_error_with_the_first_reason(work):
     for block in BLOCKS:
-        write_result(work.place, block, skipped(f"{block}: gone"))
+        write_result(work.place, block, {SKIPPED: np.array([f"{block}: gone"])})
     with pytest.raises(DataError, match=r"nothing could be read: block 0 \(items 0 to 255\): gone"):
         join_columns(work, BLOCKS)
+    assert work.done() == {}

@@ -1,6 +1,4 @@
-import numpy as np
-
-from pocketvae.blocks.plan import SKIPPED, Block, block_items, plan, skipped
+from pocketvae.blocks.plan import Block, block_items, plan
 
 
 def test_blocks_cover_all_items_once_and_depend_on_nothing_else():
@@ -23,8 +21,3 @@ def test_blocks_of_large_items_are_small_and_never_divide_what_is_computed_toget
 
 def test_a_block_is_named_by_its_items():
     assert str(Block(index=2, first=2048, last=2500)) == "block 2 (items 2048 to 2499)"
-
-
-def test_what_cannot_be_read_is_the_only_row_of_a_skipped_block():
-    assert {name: column.tolist() for name, column in skipped("why").items()} == {SKIPPED: ["why"]}
-    assert skipped("why")[SKIPPED].dtype == np.dtype("U3")

@@ -7,7 +7,7 @@ from pocketvae.blocks import sharing
 from pocketvae.blocks.cluster import Cluster
 from pocketvae.blocks.plan import plan
 from pocketvae.blocks.sharing import shared, work_folder
-from pocketvae.blocks.work_folder import WorkManifest, write_result
+from pocketvae.blocks.work_folder import Folder, WorkManifest, write_result
 from pocketvae.errors import OutputExistsError
 
 BLOCKS = plan(5, 2)
@@ -73,3 +73,14 @@ def test_other_work_is_refused_unless_it_may_be_dropped(tmp_path):
         pass
     with work_folder(tmp_path / "o", other, force=True) as work:
         assert work.done() == {}
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_what_has_no_result_leaves_nothing_where_results_go(tmp_path, done):
+    results = Folder(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    with contextlib.suppress(KeyError), work_folder(tmp_path / "o", manifest(), results=results) as work:
+        for block in BLOCKS[:done]:
+            write_result(work.place, block, result(block))
+        raise KeyError
+    assert (tmp_path / "elsewhere").exists() == (tmp_path / "o.unfinished").exists() == bool(done)

@@ -31,6 +31,16 @@ def test_an_address_of_no_storage_is_refused(address, text):
         Storage(text)
 
 
+def test_a_space_in_an_address_is_named(address):
+    with pytest.raises(DataError, match="is no address of a storage: .*: write a space as %20$"):
+        Storage("file:///my items/x.npy")
+
+
+def test_a_file_that_is_not_there_is_named(address):
+    with pytest.raises(DataError, match=r"^file://.*/o/x.npy does not exist$"):
+        Storage(f"{address}/x.npy").opened()
+
+
 def test_without_pyarrow_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(TargetError, match=r"pyarrow is not installed: run pip install .*\[parquet\]"):

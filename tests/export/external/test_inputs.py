@@ -35,8 +35,12 @@ def test_a_one_hot_label_is_found(inputs, label_count, expected):
 
 @pytest.mark.parametrize("label_count", [None, 4])
 def test_two_vectors_without_telling_names_are_refused(label_count):
-    with pytest.raises(ExportError, match=r"one-hot label, got 'a' \[N, 3\], 'b' \[N, 5\]: pass --label-count"):
+    with pytest.raises(
+        ExportError, match=r"'a' \[N, 3\], 'b' \[N, 5\]: pass --label-count 3 if it is the narrower, or"
+    ):
         label_position(floats(a=(3,), b=(5,)), label_count)
+    with pytest.raises(ExportError, match=r"'a' \[N, 5\], 'b' \[N, 5\]: state what they are with --decoder-inputs"):
+        label_position(floats(a=(5,), b=(5,)), label_count)
 
 
 def integer(name, shape=(), dtype="int32"):
