@@ -18,6 +18,8 @@ from pocketvae.system.locks import Lock, lock_folder, locked
 
 # The first file in a folder that is being filled: it says that everything beside it is pocketvae's.
 _MARKER = ".pocketvae-unfinished"
+# What the names of folders that are being made end with.
+_BEING_MADE = (".partial", ".unfinished")
 
 
 @contextlib.contextmanager
@@ -28,7 +30,7 @@ def staged_directory(final: Path, *, force: bool) -> Iterator[Path]:
     there for the same `final` is removed first.
 
     Raises:
-        OutputExistsError: `final` exists and `force` is off, or another process is making it.
+        OutputExistsError: `final` exists and `force` is off, or another process is making it or the folder around it.
         DataError: the parent folder does not exist.
     """
     check_output(final, force=force)
@@ -36,7 +38,7 @@ def staged_directory(final: Path, *, force: bool) -> Iterator[Path]:
     staging = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
     with settled_on_error(partial(shutil.rmtree, staging, ignore_errors=True)):
         # Two that begin at the same moment must not refuse one another, so they look one after the other.
-        with locked(final.parent, wait=True):
+        with _in_turn(final):
             _clear_remains(final)
             check_output(final, force=force)
             with naming_output(final):
@@ -47,6 +49,15 @@ def staged_directory(final: Path, *, force: bool) -> Iterator[Path]:
             _replace_directory(staging, final, force=force)
         finally:
             lock.release()
+
+
+def _in_turn(final: Path) -> contextlib.AbstractContextManager[None]:
+    """Holds the parent folder for a moment; one that is being made itself is held to its end, so nobody waits for it.
+
+    Raises:
+        OutputExistsError: the parent is being made by another command, or by the one that asks.
+    """
+    return locked(final.parent, wait=final.parent.suffix not in _BEING_MADE)
 
 
 def _folder(final: Path) -> Path:
@@ -155,15 +166,15 @@ def workplace(final: Path, *, force: bool, marker: str, kept: Callable[[Path], s
         kept: Returns what the folder holds, as a text for the user; empty if there is nothing to keep.
 
     Raises:
-        OutputExistsError: `final` exists and `force` is off, another process is making it, or the folder holds
-            something without the marker.
+        OutputExistsError: `final` exists and `force` is off, another process is making it or the folder around it, or
+            the folder holds something without the marker.
         DataError: the parent folder does not exist.
     """
     check_output(final, force=force)
     final = _folder(final)
     folder = unfinished_directory(final)
     # Two that begin at the same moment must not refuse one another, so they look one after the other.
-    with locked(final.parent, wait=True):
+    with _in_turn(final):
         _clear_remains(final)
         check_output(final, force=force)
         lock = _take(folder, final, marker)

@@ -359,3 +359,19 @@ def test_a_device_is_no_folder():
         folders.staged_directory(Path("/dev/null"), force=True),
     ):
         pass
+
+
+def test_nothing_waits_to_be_made_inside_a_folder_that_is_being_made(tmp_path):
+    def begins(folder):
+        message = "another process is using .*: wait for it, or choose another output"
+        with (
+            pytest.raises(OutputExistsError, match=message),
+            folders.staged_directory(folder / "inner", force=False),
+        ):
+            pass
+        assert not (folder / "inner").exists()
+
+    with folders.resumable_directory(tmp_path / "run", force=False, resume=False, milestone="m") as folder:
+        begins(folder)
+    with folders.staged_directory(tmp_path / "bundle", force=False) as folder:
+        begins(folder)
