@@ -69,7 +69,8 @@ class TrainConfig:
 
     Attributes:
         architecture: Kind of network.
-        latent_dim: D, the number of latent dimensions.
+        latent_dim: Number of latent dimensions that have no place in the image; D where there are no latent maps.
+        latent_maps: Channels of a map of latents behind each stage, outermost first; 0 for none.
         channels: Filters of each stride-2 stage of a convolutional encoder, outermost first; the decoder mirrors them.
         blocks: Residual blocks of each stage.
         hidden_units: Width of the dense layers.
@@ -129,6 +130,7 @@ class TrainConfig:
 
     architecture: Architecture = Architecture.CONV
     latent_dim: int = 16
+    latent_maps: tuple[int, ...] = ()
     channels: tuple[int, ...] = (16, 32)
     blocks: int = 0
     hidden_units: int = 256
@@ -277,6 +279,7 @@ class TrainConfig:
         _refuse(mlp and self.quantization_friendly, "quantization_friendly", "architecture = 'mlp'", "false")
         residual = self.architecture is Architecture.RESIDUAL
         _refuse(not residual and self.blocks > 0, "blocks", f"architecture = '{self.architecture}'", "0")
+        self._check_latent_maps()
         mixture, flow = self.prior.is_mixture, self.prior is PriorKind.REALNVP
         _refuse(not mixture and self.components > 0, "components", f"prior = '{self.prior}'", "0")
         _check(not mixture or self.components >= 1, "components", f"at least 1 for a {self.prior} prior", 0)
@@ -285,7 +288,14 @@ class TrainConfig:
             value = getattr(self, name)
             _refuse(not flow and value > 0, name, f"prior = '{self.prior}'", "0")
             _check(not flow or value >= 1, name, "at least 1 for a realnvp prior", value)
-        _check(not flow or self.latent_dim % 2 == 0, "latent_dim", "even for a realnvp prior", self.latent_dim)
+        halved = not flow or bool(self.latent_maps) or self.latent_dim % 2 == 0
+        _check(halved, "latent_dim", "even for a realnvp prior", self.latent_dim)
+
+    def _check_latent_maps(self) -> None:
+        maps, stages = self.latent_maps, len(self.channels)
+        _refuse(self.architecture.is_dense and bool(maps), "latent_maps", f"architecture = '{self.architecture}'", "[]")
+        fits = not maps or (len(maps) == stages and min(maps) >= 0 and 0 < max(maps) <= _MOST_UNITS)
+        _check(fits, "latent_maps", f"{stages} sizes, one for each of channels, not all 0", maps)
 
     def _check_objective(self) -> None:
         iwae = self.objective is Objective.IWAE

@@ -31,6 +31,14 @@ def crop(x: Any, height: int, width: int, name: str) -> Any:
     return import_keras().layers.Cropping2D(sides, name=name)(x)
 
 
+def part_of(x: Any, first: int, size: int, name: str) -> Any:
+    """Returns `size` values of `[N, F]` from the place `first` on, by layers that a Keras file needs no code for."""
+    layers, count = import_keras().layers, x.shape[1]
+    x = layers.Reshape((count, 1), name=f"{name}_column")(x)
+    x = layers.Cropping1D((first, count - first - size), name=f"{name}_part")(x)
+    return layers.Reshape((size,), name=name)(x)
+
+
 def with_label(x: Any, vae: VaeSpec) -> tuple[Any, list[Any]]:
     """Appends a one-hot label to `[N, F]` if the VAE is conditional; also returns the label's input."""
     if not vae.label_count:

@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 
 from pocketvae.train.config import TrainConfig
+from pocketvae.train.latent_maps import latent_size
 
 _FLOAT_BYTES = 4
 # A weight, its gradient and the two moments of Adam.
@@ -28,7 +29,8 @@ def least_bytes(config: TrainConfig, data_shape: tuple[int, ...], item_count: in
     )
     # The encoder sees an item once, the decoder once a sample.
     seen = batch * (1 + config.importance_samples) * activations
-    return _FLOAT_BYTES * (_COPIES_OF_WEIGHTS * (2 * weights + _prior(config)) + _COPIES_OF_ACTIVATIONS * seen)
+    prior = _prior(config, latent_size(config, data_shape))
+    return _FLOAT_BYTES * (_COPIES_OF_WEIGHTS * (2 * weights + prior) + _COPIES_OF_ACTIVATIONS * seen)
 
 
 def _dense(config: TrainConfig, values: int) -> tuple[int, int]:
@@ -51,5 +53,5 @@ def _conv(config: TrainConfig, data_shape: tuple[int, ...]) -> tuple[int, int]:
     return weights, activations + config.hidden_units
 
 
-def _prior(config: TrainConfig) -> int:
-    return config.components * config.latent_dim + config.couplings * config.coupling_units**2
+def _prior(config: TrainConfig, latent_dim: int) -> int:
+    return config.components * latent_dim + config.couplings * config.coupling_units**2

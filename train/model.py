@@ -90,7 +90,7 @@ class VaeModel:
             spec=spec,
             encoder=build_encoder(config, spec),
             decoder=build_decoder(config, spec),
-            prior=priors.build_prior(config),
+            prior=priors.build_prior(config, spec.latent_dim),
             variance=1.0 if spec.data is DataKind.IMAGE else [1.0] * spec.data_shape[-1],
         )
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pocketvae.keras.io import import_keras
 from pocketvae.train.config import Architecture, TrainConfig
-from pocketvae.train.layers import crop, depth_to_space, with_label
+from pocketvae.train.latent_maps import LatentMap, coarsest_extent, latent_maps, latent_size
+from pocketvae.train.layers import crop, depth_to_space, part_of, with_label
 from pocketvae.vae_spec import DataKind, VaeSpec
 
 # Of ReLU6, which runtimes compute within the layer before it.
 RELU_BOUND = 6.0
+_MOMENTS = ("z_mean", "z_log_var")
 
 
 def build_encoder(config: TrainConfig, vae: VaeSpec) -> Any:
@@ -28,15 +30,44 @@ def build_encoder(config: TrainConfig, vae: VaeSpec) -> Any:
         features, label = with_label(x if len(vae.data_shape) == 1 else make.keras.Flatten(name="flatten")(x), vae)
         features = make.hidden_layers(features)
     else:
-        x = make.as_image(x)
+        x, stages = make.as_image(x), []
         for index, filters in enumerate(config.channels):
             x = make.conv(x, filters, 4, f"down_{index}", strides=2, activation=_stage_activation(config))
             x = make.residual_blocks(x, config.blocks, f"down_{index}")
+            stages.append(x)
         features, label = with_label(make.keras.Flatten(name="flatten")(x), vae)
         features = make.dense(features, config.hidden_units, "hidden", activation=_relu(config))
+        if config.latent_maps:
+            moments = _moments_of_levels(config, vae, stages, features)
+            return import_keras().Model([given, *label] if label else given, moments, name="encoder")
     z_mean = make.dense(features, config.latent_dim, "z_mean")
     z_log_var = make.dense(features, config.latent_dim, "z_log_var")
     return import_keras().Model([given, *label] if label else given, [z_mean, z_log_var], name="encoder")
+
+
+def _moments_of_levels(config: TrainConfig, vae: VaeSpec, stages: list[Any], features: Any) -> list[Any]:
+    """Returns mean and log-variance `[N, D]` of a latent with maps.
+
+    Those of a fine level know what the coarser ones see: features go down again from stage to stage, each added to what
+    the encoder had there (the deterministic path of a ladder VAE, Sonderby et al. 2016).
+    """
+    levels = latent_maps(config, vae.data_shape)
+    make = _Layers(config, component=2, is_sequence=vae.data is DataKind.SEQUENCE)
+    parts = [[make.dense(features, config.latent_dim, f"vector_{moment}") for moment in _MOMENTS]]
+    x, by_stage = stages[-1], {level.stage: level for level in levels}
+    for index in reversed(range(levels[-1].stage, len(stages))):
+        if index < len(stages) - 1:
+            _, rows, columns, filters = stages[index].shape
+            x = make.conv(x, make.block * filters, 3, f"back_{index}")
+            x = crop(make.depth_to_space(x, f"back_{index}_shuffle"), rows, columns, f"back_{index}_crop")
+            x = make.keras.Add(name=f"back_{index}_add")([x, stages[index]])
+            x = make.residual_blocks(x, max(1, config.blocks), f"back_{index}")
+        if level := by_stage.get(index):
+            parts.append([make.level_values(x, level, f"{level.name}_{moment}") for moment in _MOMENTS])
+    return [
+        make.keras.Concatenate(name=moment)(list(of))
+        for moment, of in zip(_MOMENTS, zip(*parts, strict=True), strict=True)
+    ]
 
 
 def build_decoder(config: TrainConfig, vae: VaeSpec) -> Any:
@@ -47,14 +78,16 @@ def build_decoder(config: TrainConfig, vae: VaeSpec) -> Any:
     is not divisible by the total stride is decoded larger and cropped.
     """
     make = _Layers(config, component=1, is_sequence=vae.data is DataKind.SEQUENCE)
-    z = make.keras.Input((config.latent_dim,), name="z")
-    features, label = with_label(z, vae)
+    z = make.keras.Input((latent_size(config, vae.data_shape),), name="z")
+    levels = latent_maps(config, vae.data_shape)
+    vector = part_of(z, 0, config.latent_dim, "vector") if levels else z
+    features, label = with_label(vector, vae)
     if config.architecture.is_dense:
         features = make.hidden_layers(features)
         outputs = [make.dense_data(features, vae, f"pixels{suffix}") for suffix in _heads(vae)]
     else:
         features = make.dense(features, config.hidden_units, "hidden", activation=_relu(config))
-        outputs = _upsample(make, features, vae)
+        outputs = _upsample(make, features, vae, {level.stage: _as_map(make, z, level) for level in levels})
     inputs = [z, *label] if label else z
     return import_keras().Model(inputs, outputs if len(outputs) > 1 else outputs[0], name="decoder")
 
@@ -78,21 +111,28 @@ def _heads(vae: VaeSpec) -> tuple[str, ...]:
     return ("", "_log_scale")[: vae.likelihood.decoder_outputs]
 
 
-def _upsample(make: _Layers, features: Any, vae: VaeSpec) -> list[Any]:
+def _as_map(make: _Layers, z: Any, level: LatentMap) -> Any:
+    values = part_of(z, level.first, level.size, level.name)
+    return make.keras.Reshape((level.rows, level.columns, level.channels), name=f"{level.name}_map")(values)
+
+
+def _upsample(make: _Layers, features: Any, vae: VaeSpec, maps: Mapping[int, Any]) -> list[Any]:
+    """Returns the likelihood's parameters; `maps` are those of the latent, by stage."""
     config = make.config
     height, width, channels = (
         vae.data_shape if vae.data is DataKind.IMAGE else (vae.data_shape[0], 1, vae.data_shape[1])
     )
-    scale = int(2 ** len(config.channels))
-    rows, columns, widest = math.ceil(height / scale), make.smaller_width(width, scale), config.channels[-1]
+    (rows, columns), widest = coarsest_extent(config, vae.data_shape), config.channels[-1]
     activation = _stage_activation(config)
     x = make.dense(features, rows * columns * widest, "unflatten_dense", activation=activation)
     x = make.keras.Reshape((rows, columns, widest), name="unflatten")(x)
     # Mirrors the encoder: the stage that undoes down_i has as many filters as down_i had inputs.
     for index in reversed(range(1, len(config.channels))):
+        x = make.with_map(x, maps.get(index), f"level_{index}")
         x = make.residual_blocks(x, config.blocks, f"up_{index}")
         x = make.conv(x, make.block * config.channels[index - 1], 3, f"up_{index}", activation=activation)
         x = make.depth_to_space(x, f"up_{index}_shuffle")
+    x = make.with_map(x, maps.get(0), "level_0")
     x = make.residual_blocks(x, config.blocks, "up_0")
     outputs = []
     for suffix in _heads(vae):
@@ -121,16 +161,29 @@ class _Layers:
         """How many values become one value's depth where a stage halves the resolution."""
         return 2 if self.is_sequence else 4
 
-    def smaller_width(self, width: int, scale: int) -> int:
-        """Returns the width behind strides that together are `scale`."""
-        return width if self.is_sequence else math.ceil(width / scale)
-
     def as_image(self, x: Any) -> Any:
         """Returns a sequence as an image of one column, and an image as it is."""
         return self.keras.Reshape((x.shape[1], 1, x.shape[2]), name="column")(x) if self.is_sequence else x
 
     def dense(self, x: Any, units: int, name: str, *, activation: str | None = None) -> Any:
         return self.keras.Dense(units, activation, kernel_initializer=self._glorot(), name=name)(x)
+
+    def level_values(self, x: Any, level: LatentMap, name: str) -> Any:
+        """Returns `[N, size]` of a level; its border is zero where the decoder's features are larger since it crops."""
+        x = self.conv(x, level.channels, 1, name)
+        rows, columns = level.rows - x.shape[1], level.columns - x.shape[2]
+        if rows or columns:
+            sides = ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2))
+            x = self.keras.ZeroPadding2D(sides, name=f"{name}_border")(x)
+        return self.keras.Flatten(name=f"{name}_values")(x)
+
+    def with_map(self, x: Any, latents: Any | None, name: str) -> Any:
+        """Returns features to which a map of latents is added; the features themselves where there is none."""
+        if latents is None:
+            return x
+        # Without a bias, which the features have: TensorFlow's remapper fails on the sum of two that have one.
+        layer = self.keras.Conv2D(x.shape[-1], 1, use_bias=False, kernel_initializer=self._glorot(), name=f"{name}_in")
+        return self.keras.Add(name=f"{name}_add")([x, layer(latents)])
 
     def dense_data(self, x: Any, vae: VaeSpec, name: str) -> Any:
         x = self.dense(x, math.prod(vae.data_shape), name)

@@ -32,6 +32,7 @@ from pocketvae.train.config import Binarization, TrainConfig
 from pocketvae.train.data import binarize_once, identify
 from pocketvae.train.distribution import Strategy, Workers
 from pocketvae.train.evaluation import ElboEstimate, Evaluator
+from pocketvae.train.latent_maps import latent_size
 from pocketvae.train.loop import LoopState, NotFiniteError, fit, is_stopped_early
 from pocketvae.train.memory import least_bytes
 from pocketvae.train.model import VaeModel
@@ -230,7 +231,7 @@ def _spec(config: TrainConfig, data: ImageSplits | TrainingValues) -> VaeSpec:
     vae = VaeSpec(
         data=config.data,
         data_shape=data.train.items.shape[1:],
-        latents=vector_latent(config.latent_dim),
+        latents=vector_latent(latent_size(config, data.train.items.shape[1:])),
         likelihood=config.likelihood if isinstance(data, ImageSplits) else Likelihood.UNKNOWN,
         prior=config.prior,
         conditions=class_label(data.label_count() if config.conditional else 0),
@@ -324,8 +325,8 @@ def _warnings(test: ElboEstimate, session: _Session, state: LoopState) -> tuple[
     if test.active_units and test.kl_nats >= _COLLAPSED_KL_NATS:
         return ()
     return (
-        f"posterior collapse: {test.active_units} of {config.latent_dim} latent dimensions are active and the KL "
-        f"divergence is {test.kl_nats:.2g} nats; try kl_warmup_epochs or free_bits_nats",
+        f"posterior collapse: {test.active_units} of {session.model.spec.latent_dim} latent dimensions are active and "
+        f"the KL divergence is {test.kl_nats:.2g} nats; try kl_warmup_epochs or free_bits_nats",
     )
 
 

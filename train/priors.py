@@ -22,7 +22,7 @@ from pocketvae.vae_spec import PriorKind, VaeSpec
 _SEED_OFFSET = 200
 
 
-def build_prior(config: TrainConfig) -> Any | None:
+def build_prior(config: TrainConfig, latent_dim: int) -> Any | None:
     """Builds the sampling model of a prior, or None for N(0, I), which needs none.
 
     A VampPrior is built as the mixture that it will be once training has fixed its components.
@@ -30,8 +30,8 @@ def build_prior(config: TrainConfig) -> Any | None:
     if config.prior is PriorKind.STANDARD:
         return None
     if config.prior is PriorKind.REALNVP:
-        return build_realnvp(config.latent_dim, config.couplings, config.coupling_units, config.seed)
-    return build_mixture(*_spread_components(config))
+        return build_realnvp(latent_dim, config.couplings, config.coupling_units, config.seed)
+    return build_mixture(*_spread_components(config, latent_dim))
 
 
 def log_density(model: Any | None, vae: VaeSpec, z: Any) -> Any:
@@ -70,7 +70,7 @@ def mixture_log_density(z: Any, means: Any, log_scales: Any) -> Any:
     return tf.reduce_logsumexp(components, axis=1) - math.log(means.shape[0])
 
 
-def _spread_components(config: TrainConfig) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _spread_components(config: TrainConfig, latent_dim: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     rng = np.random.default_rng([config.seed, _SEED_OFFSET])
-    means = rng.standard_normal((config.components, config.latent_dim)).astype(np.float32)
+    means = rng.standard_normal((config.components, latent_dim)).astype(np.float32)
     return means, np.zeros_like(means)

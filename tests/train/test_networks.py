@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 
 from pocketvae.train import Architecture, TrainConfig
+from pocketvae.train.latent_maps import latent_maps, latent_size
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, class_label, vector_latent
 
 pytestmark = pytest.mark.slow
 CONV = TrainConfig(latent_dim=3, channels=(4, 6), hidden_units=8)
 RESIDUAL = replace(CONV, architecture=Architecture.RESIDUAL, blocks=2)
 MLP = replace(CONV, architecture=Architecture.MLP, channels=(), hidden_layers=2)
+MAPS = replace(RESIDUAL, latent_maps=(1, 2))
 DEEP = replace(CONV, channels=(2, 3, 4, 5, 6))
 
 
 def spec(shape, config=CONV, label_count=0, **changes):
-    latents, conditions = vector_latent(config.latent_dim), class_label(label_count)
+    latents, conditions = vector_latent(latent_size(config, shape)), class_label(label_count)
     return VaeSpec(data_shape=shape, latents=latents, conditions=conditions, **changes)
 
 
@@ -35,6 +37,9 @@ def build(config, vae):
         (DEEP, (97, 127, 1)),
         (RESIDUAL, (32, 32, 3)),
         (RESIDUAL, (13, 28, 1)),
+        (replace(CONV, latent_maps=(0, 2)), (9, 8, 3)),
+        (MAPS, (13, 28, 1)),
+        (replace(DEEP, latent_maps=(0, 1, 0, 2, 0)), (97, 65, 1)),
         (MLP, (28, 28, 1)),
         (MLP, (1, 3, 3)),
         (replace(MLP, hidden_layers=1), (9, 5, 3)),
@@ -43,11 +48,12 @@ def build(config, vae):
 @pytest.mark.parametrize("likelihood", [Likelihood.BERNOULLI, Likelihood.DISCRETIZED_LOGISTIC])
 @pytest.mark.parametrize("label_count", [0, 4])
 def test_networks_map_every_image_size_onto_its_parameters(config, shape, likelihood, label_count):
-    encoder, decoder = build(config, spec(shape, likelihood=likelihood, label_count=label_count))
+    vae = spec(shape, config, likelihood=likelihood, label_count=label_count)
+    encoder, decoder = build(config, vae)
     x, labels = np.zeros((2, *shape), np.float32), np.array([0, label_count - 1], np.int32)
     z_mean, z_log_var = encoder([x, labels] if label_count else x)
     outputs = decoder([z_mean, labels] if label_count else z_mean)
-    assert z_mean.shape == z_log_var.shape == (2, 3)
+    assert z_mean.shape == z_log_var.shape == (2, vae.latent_dim)
     if likelihood is Likelihood.BERNOULLI:
         assert outputs.shape == (2, *shape)
     else:
@@ -56,21 +62,21 @@ def test_networks_map_every_image_size_onto_its_parameters(config, shape, likeli
     assert [value.name for value in decoder.inputs] == (["z", "label"] if label_count else ["z"])
 
 
-@pytest.mark.parametrize("config", [CONV, RESIDUAL, MLP])
+@pytest.mark.parametrize("config", [CONV, RESIDUAL, MAPS, MLP])
 @pytest.mark.parametrize("label_count", [0, 4])
 def test_networks_hold_no_random_custom_or_transposed_layer(config, label_count):
-    for model in build(config, spec((28, 28, 1), label_count=label_count)):
+    for model in build(config, spec((28, 28, 1), config, label_count=label_count)):
         for layer in model.layers:
             assert type(layer).__module__.startswith("tf_keras.src."), layer
             assert not {"Lambda", "Dropout", "GaussianNoise", "Conv2DTranspose"} & {type(layer).__name__}
 
 
-@pytest.mark.parametrize("config", [CONV, RESIDUAL, MLP])
+@pytest.mark.parametrize("config", [CONV, RESIDUAL, MAPS, MLP])
 def test_every_output_depends_on_every_input(config):
     import tensorflow as tf
 
     rng = np.random.default_rng(0)
-    encoder, decoder = build(config, spec((11, 9, 1), likelihood=Likelihood.DISCRETIZED_LOGISTIC))
+    encoder, decoder = build(config, spec((11, 9, 1), config, likelihood=Likelihood.DISCRETIZED_LOGISTIC))
     for model in (encoder, decoder):
         # The last convolution of a residual block begins at zero, and so do biases.
         model.set_weights([weight + rng.normal(0, 0.1, weight.shape) for weight in model.get_weights()])
@@ -82,6 +88,29 @@ def test_every_output_depends_on_every_input(config):
     for value in (z_mean, z_log_var, mean, log_scale):
         assert np.count_nonzero(tape.gradient(value, x)) == 99
     assert all(np.any(tape.gradient([mean, log_scale], weight)) for weight in decoder.trainable_variables)
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (13, 10, 1)])
+def test_a_place_of_a_map_is_a_place_of_the_image(shape):
+    """In both networks: what changes at the end of an image changes at the end of a fine map, and the other way."""
+    config = replace(MAPS, latent_maps=(2, 0))
+    vae = spec(shape, config)
+    encoder, decoder = build(config, vae)
+    [level] = latent_maps(config, shape)
+    assert (level.first, level.size) == (3, vae.latent_dim - 3)
+    x = np.random.default_rng(0).random((1, *shape)).astype(np.float32)
+    changed = x.copy()
+    changed[0, -1, -1] += 0.5
+    change = np.abs(np.asarray(encoder(changed)[0] - encoder(x)[0]))[0, level.first :]
+    change = change.reshape(level.rows, level.columns, level.channels).sum(axis=-1)
+    row, column = np.unravel_index(change.argmax(), change.shape)
+    assert (row, column) >= (level.rows // 2, level.columns // 2)
+    z = np.zeros((1, vae.latent_dim), np.float32)
+    changed = z.copy()
+    changed[0, -1] = 1.0
+    change = np.abs(np.asarray(decoder(changed) - decoder(z)))[0, :, :, 0]
+    assert change[: shape[0] // 2, : shape[1] // 2].max() == 0
+    assert change[-4:, -4:].max() > 0
 
 
 @pytest.mark.parametrize("config", [CONV, RESIDUAL, MLP])
@@ -136,11 +165,11 @@ def test_the_shuffle_is_depth_to_space():
     np.testing.assert_array_equal(shuffled, tf.nn.depth_to_space(x, 2))
 
 
-@pytest.mark.parametrize("config", [CONV, replace(RESIDUAL, channels=(4, 4), blocks=3), replace(MLP, hidden_units=3)])
+@pytest.mark.parametrize("config", [CONV, replace(MAPS, channels=(4, 4), blocks=3), replace(MLP, hidden_units=3)])
 def test_no_two_layers_begin_with_the_same_weights(config):
     kernels = [
         weight
-        for model in build(config, spec((8, 8, 1)))
+        for model in build(config, spec((8, 8, 1), config))
         for weight in model.get_weights()
         if weight.ndim > 1 and np.any(weight)
     ]
@@ -227,14 +256,23 @@ DENSE = replace(MLP, architecture=Architecture.DENSE)
 
 @pytest.mark.parametrize(
     ("config", "shape"),
-    [(CONV, (64, 3)), (CONV, (13, 1)), (CONV, (4, 2)), (RESIDUAL, (30, 2)), (MLP, (10, 3)), (DENSE, (10, 3))],
+    [
+        (CONV, (64, 3)),
+        (CONV, (13, 1)),
+        (CONV, (4, 2)),
+        (RESIDUAL, (30, 2)),
+        (MAPS, (30, 2)),
+        (MLP, (10, 3)),
+        (DENSE, (10, 3)),
+    ],
 )
 @pytest.mark.parametrize("label_count", [0, 4])
 def test_networks_map_sequences_of_every_length(config, shape, label_count):
-    encoder, decoder = build(config, spec(shape, label_count=label_count, **SEQUENCE))
+    vae = spec(shape, config, label_count=label_count, **SEQUENCE)
+    encoder, decoder = build(config, vae)
     x, labels = np.zeros((2, *shape), np.float32), np.array([0, label_count - 1], np.int32)
     z_mean, z_log_var = encoder([x, labels] if label_count else x)
-    assert z_mean.shape == z_log_var.shape == (2, 3)
+    assert z_mean.shape == z_log_var.shape == (2, vae.latent_dim)
     assert decoder([z_mean, labels] if label_count else z_mean).shape == (2, *shape)
 
 

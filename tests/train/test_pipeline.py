@@ -423,6 +423,7 @@ def test_a_folder_of_classes_trains_a_conditional_model_and_tells_what_it_left_o
     "changes",
     [
         {"architecture": "conv", "channels": [4, 4]},
+        {"architecture": "conv", "channels": [4, 4], "latent_maps": [1, 0], "latent_dim": 2},
         {"architecture": "residual", "channels": [4], "blocks": 1, "likelihood": "discretized_logistic"},
         {"likelihood": "gaussian", "prior": "vamp", "components": 4},
     ],

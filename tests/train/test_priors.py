@@ -17,7 +17,7 @@ def build(small_config, couplings):
     from pocketvae.train.priors import build_prior
 
     config = small_config(prior="realnvp", latent_dim=DIM, couplings=couplings, coupling_units=16)
-    model = build_prior(config)
+    model = build_prior(config, DIM)
     rng = np.random.default_rng(couplings)
     model.set_weights([rng.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
     return model, VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(DIM), prior=PriorKind.REALNVP)
@@ -68,7 +68,7 @@ def test_couplings_take_turns_in_what_they_keep(small_config, index, kept):
 def test_a_flow_begins_as_the_standard_normal(small_config):
     from pocketvae.train.priors import build_prior, log_density
 
-    model = build_prior(small_config(prior="realnvp", latent_dim=DIM, couplings=3, coupling_units=4))
+    model = build_prior(small_config(prior="realnvp", latent_dim=DIM, couplings=3, coupling_units=4), DIM)
     eps = np.random.default_rng(0).standard_normal((7, DIM)).astype(np.float32)
     np.testing.assert_allclose(model(eps), eps, atol=1e-6)
     vae = VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(DIM), prior=PriorKind.REALNVP)
