@@ -79,19 +79,20 @@ class Stored:
 
 
 def by_address(
-    *outputs: str, replaces: bool = False
+    *outputs: str, files: tuple[str, ...] = (), replaces: bool = False
 ) -> Callable[[Callable[[argparse.Namespace], int]], Callable[[argparse.Namespace], int]]:
     """Returns a decorator of a command: what it is given by address, it reads and writes on this machine.
 
     Args:
         outputs: Names of its outputs.
+        files: Names of the files that it reads itself.
         replaces: Whether it replaces them without `--force`.
     """
 
     def decorated(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
         @functools.wraps(run)
         def on_this_machine(arguments: argparse.Namespace) -> int:
-            with _on_this_machine(arguments, outputs, replaces=replaces) as arguments.stored:
+            with _on_this_machine(arguments, outputs, files, replaces=replaces) as arguments.stored:
                 code = run(arguments)
                 if not code:
                     for path, address in arguments.stored.outputs.items():
@@ -106,7 +107,9 @@ def by_address(
 
 
 @contextlib.contextmanager
-def _on_this_machine(arguments: argparse.Namespace, outputs: tuple[str, ...], *, replaces: bool) -> Iterator[Stored]:
+def _on_this_machine(
+    arguments: argparse.Namespace, outputs: tuple[str, ...], files: tuple[str, ...], *, replaces: bool
+) -> Iterator[Stored]:
     """Replaces addresses by paths of a temporary folder, and yields the addresses.
 
     Raises:
@@ -116,8 +119,10 @@ def _on_this_machine(arguments: argparse.Namespace, outputs: tuple[str, ...], *,
     """
     inputs = [text for name in ("images", "normal") if (text := getattr(arguments, name, None)) is not None]
     written = {name: given for name in outputs if isinstance(given := getattr(arguments, name), str)}
+    read = {name: given for name in files if isinstance(given := getattr(arguments, name), str)}
     bundle = arguments.bundle if isinstance(arguments.bundle, str) else None
-    found = [text for text in (bundle, *inputs, *written.values()) if text is not None and is_address(text)]
+    given = (bundle, *inputs, *read.values(), *written.values())
+    found = [text for text in given if text is not None and is_address(text)]
     if not found:
         yield Stored()
         return
@@ -133,6 +138,8 @@ def _on_this_machine(arguments: argparse.Namespace, outputs: tuple[str, ...], *,
             path.parent.mkdir()
             stored.outputs[path] = address
             setattr(arguments, name, path)
+        for name, address in read.items():
+            setattr(arguments, name, Storage(address).fetch(folder / name))
         if bundle is not None:
             arguments.bundle = Storage(bundle).fetch(folder / "bundle")
         yield stored

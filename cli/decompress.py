@@ -14,10 +14,10 @@ from pocketvae.errors import DataError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    common.add_bundle(parser)
-    parser.add_argument("file", metavar="FILE", type=Path, help="file made by pocketvae compress")
+    common.add_bundle(parser).type = clusters.bundle_place
+    parser.add_argument("file", metavar="FILE", type=clusters.place, help="file made by pocketvae compress")
     parser.add_argument(
-        "--out", metavar="OUT", type=Path, required=True, help=".png, .npz, .csv, or a folder to create"
+        "--out", metavar="OUT", type=clusters.place, required=True, help=".png, .npz, .csv, or a folder to create"
     )
     parser.add_argument("--tables", metavar="FILE", type=Path, help="path of the tables (default: BUNDLE/codec.npz)")
     models.add_choice(parser)
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_force(parser)
 
 
-@clusters.by_address()
+@clusters.by_address("out", files=("file",))
 def run(arguments: argparse.Namespace) -> int:
     """Decompresses and says where the items are."""
     import pocketvae
@@ -61,5 +61,5 @@ def run(arguments: argparse.Namespace) -> int:
                 result = decompress(bundle, tables, data, choice, name=name, progress=terminal.step)
             write_decompressed(result, arguments.out, force=arguments.force)
             count, exact = len(result.images), "exact" if result.z is None else "lossy"
-    terminal.line(f"{count} {exact} {kind_of(bundle.vae.data).plural}: {arguments.out}")
+    terminal.line(f"{count} {exact} {kind_of(bundle.vae.data).plural}: {clusters.named(arguments.out, arguments)}")
     return 0

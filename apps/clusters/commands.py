@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -131,16 +132,12 @@ def decompressed_on_cluster(
     with run.work_folder(sha256_bytes(data)) as work:
 
         def decode(z: FloatArray, labels: npt.NDArray[np.int32] | None) -> npt.NDArray[Any]:
-            latents, classes = work.path / "input-latents.npy", work.path / "input-labels.npy"
-            np.save(latents, z, allow_pickle=False)
-            if labels is not None:
-                np.save(classes, labels, allow_pickle=False)
-            job = jobs.DecodeJob(
-                bundle=run.models,
-                latents=latents,
-                labels=None if labels is None else classes,
-                choice=choice,
-            )
+            given = {jobs.LATENTS: z} if labels is None else {jobs.LATENTS: z, jobs.CLASSES: labels}
+            for file, values in given.items():
+                content = io.BytesIO()
+                np.save(content, values, allow_pickle=False)
+                work.place.write(file, content.getvalue())
+            job = jobs.DecodeJob(bundle=run.models, place=work.place, has_labels=labels is not None, choice=choice)
             return run.columns(work, job, len(z), result_bytes=item_bytes(run.bundle.vae))[ITEM]
 
         yield decompress(run.bundle, tables, data, choice, name=name, decode=decode)

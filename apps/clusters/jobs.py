@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from pocketvae.apps.latents_file import encode_images
 from pocketvae.apps.sources import SourceImages
 from pocketvae.blocks.plan import SKIPPED, Arrays, Block, Compute
 from pocketvae.blocks.storage import Storage, is_address
+from pocketvae.blocks.work_folder import Place
 from pocketvae.data.item_files import ItemFile
 from pocketvae.errors import DataError
 from pocketvae.models.model_bundle import ModelBundle
@@ -31,6 +31,8 @@ from pocketvae.system.temporary import temporary_directory
 
 NAME, LABEL, BEYOND = "name", "label", "beyond"
 ITEM, RECONSTRUCTION = "item", "reconstruction"
+# Files of a work folder.
+LATENTS, CLASSES = "input-latents.npy", "input-labels.npy"
 Z_MEAN, Z_LOG_VAR, FAR = "z_mean", "z_log_var", "far"
 
 
@@ -148,22 +150,22 @@ class DecodeJob:
 
     Attributes:
         bundle: The bundle's folder, or its address.
-        latents: `[N, D] float32` as a `.npy` file.
-        labels: `[N] int32`, or None.
+        place: Where the latents are, `[N, D] float32` in `LATENTS`.
+        has_labels: Whether labels are there, `[N] int32` in `CLASSES`.
         choice: Which decoder to use.
     """
 
     bundle: str
-    latents: Path
-    labels: Path | None
+    place: Place
+    has_labels: bool
     choice: Choice
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Compute]:
         """See `Job.open`."""
-        labels = None if self.labels is None else ItemFile(self.labels)
+        labels = ItemFile(self.place.opened(CLASSES)) if self.has_labels else None
         with opened_bundle(self.bundle) as bundle:
-            yield partial(self._of_block, bundle, ItemFile(self.latents), labels)
+            yield partial(self._of_block, bundle, ItemFile(self.place.opened(LATENTS)), labels)
 
     def _of_block(self, bundle: ModelBundle, latents: ItemFile, labels: ItemFile | None, block: Block) -> Arrays:
         part = slice(block.first, block.last)

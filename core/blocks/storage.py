@@ -88,15 +88,15 @@ class Storage:
             for info in sorted(kept, key=lambda info: info.path)
         }
 
-    def opened(self) -> Any:
-        """Returns the file, open for reading at any place: it has `read`, `readinto`, `seek` and `size()`.
+    def opened(self, name: str = "") -> Any:
+        """Returns a file, open for reading at any place: it has `read`, `readinto`, `seek` and `size()`.
 
         Raises:
-            DataError: there is no file at the address.
+            DataError: there is no such file.
         """
-        if not self.is_there():
-            raise DataError(f"{self} does not exist")
-        return self._fs.open_input_file(self._root)
+        if not self.is_there(name):
+            raise DataError(f"{self}{name and '/'}{name} does not exist")
+        return self._fs.open_input_file(self._path(name))
 
     def read(self, name: str) -> bytes:
         """Returns the content of a file."""

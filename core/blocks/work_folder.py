@@ -65,6 +65,9 @@ class Place(Protocol):
     def read(self, name: str) -> bytes:
         """Returns the content of a file."""
 
+    def opened(self, name: str = "") -> Any:
+        """Returns a file as `ItemFile` takes it, to read any part of."""
+
     def write(self, name: str, content: bytes) -> None:
         """Writes a file, which appears whole or not at all."""
 
@@ -93,6 +96,10 @@ class Folder:
     def read(self, name: str) -> bytes:
         """See `Place`."""
         return (self._path / name).read_bytes()
+
+    def opened(self, name: str = "") -> Any:
+        """See `Place`."""
+        return self._path / name
 
     def write(self, name: str, content: bytes) -> None:
         """See `Place`; two that write the same do not disturb one another."""

@@ -68,12 +68,16 @@ def test_any_number_of_workers_writes_the_bytes_of_one_process(cluster, run, tmp
 
 def test_compressed_files_are_the_same(cluster, tables_path, grey_images, tmp_path):
     np.save(tmp_path / "x.npy", grey_images)
-    for name, options in (("here", []), ("there", ["--cluster", "local", "--workers", "2"])):
-        packed, out = str(tmp_path / f"{name}.pvae"), str(tmp_path / f"{name}.npz")
-        assert main(["compress", str(tables_path), str(tmp_path / "x.npy"), "--out", packed, *options, "--quiet"]) == 0
-        assert main(["decompress", str(tables_path), packed, "--out", out, *options, "--quiet"]) == 0
+    shared = ["--cluster", "local", "--workers", "2"]
+    for name, at, options in (("here", "", []), ("there", "", shared), ("stored", "file://", shared)):
+        packed, out = f"{at}{tmp_path}/{name}.pvae", f"{at}{tmp_path}/{name}.npz"
+        bundle, items = f"{at}{tables_path}", f"{at}{tmp_path}/x.npy"
+        assert main(["compress", bundle, items, "--out", packed, *options, "--quiet"]) == 0
+        assert main(["decompress", bundle, packed, "--out", out, *options, "--quiet"]) == 0
     for ending in ("pvae", "npz"):
-        assert (tmp_path / f"there.{ending}").read_bytes() == (tmp_path / f"here.{ending}").read_bytes()
+        here, there, stored = ((tmp_path / f"{name}.{ending}").read_bytes() for name in ("here", "there", "stored"))
+        assert here == there == stored
+    assert not list(tmp_path.glob("*unfinished*"))
 
 
 def test_a_second_run_goes_on_and_needs_no_cluster_where_all_is_done(cluster, run, tmp_path, monkeypatch, capsys):
