@@ -35,10 +35,15 @@ def build_student(student: Student, vae: VaeSpec, seed: int) -> Any:
     z = keras.layers.Input((vae.latent_dim,), name="z")
     x, label = with_label(z, vae)
     x = _active(keras.layers.Dense(student.hidden, kernel_initializer=weights.next(), name="hidden")(x), student)
-    x = keras.layers.Dense(rows * columns * student.width, kernel_initializer=weights.next(), name="unflatten")(x)
-    x = keras.layers.Reshape((rows, columns, student.width), name="cells")(_active(x, student))
+    x = keras.layers.Dense(student.waist, kernel_initializer=weights.next(), name="waist")(x)
+    cells = student.cells or student.width
+    x = keras.layers.Dense(rows * columns * cells, kernel_initializer=weights.next(), name="unflatten")(x)
+    x = keras.layers.Reshape((rows, columns, cells), name="cells")(_active(x, student))
+    if student.cells:
+        x = _active(_conv(x, student.width, weights, "narrowed", size=1), student)
     for index in range(student.depth):
-        x = _active(_conv(x, student.width, weights, f"conv_{index}"), student)
+        y = _active(_conv(x, student.width, weights, f"conv_{index}"), student)
+        x = keras.layers.Add(name=f"add_{index}")([x, y])
     outputs = []
     for suffix in ("", "_log_scale")[: vae.likelihood.decoder_outputs]:
         y = _conv(x, student.block**2 * channels, weights, f"pixels{suffix}")
@@ -118,5 +123,6 @@ def _active(x: Any, student: Student) -> Any:
     return import_keras().layers.ReLU(RELU_BOUND if student.bounded else None)(x)
 
 
-def _conv(x: Any, filters: int, weights: _Weights, name: str) -> Any:
-    return import_keras().layers.Conv2D(filters, 3, padding="same", kernel_initializer=weights.next(), name=name)(x)
+def _conv(x: Any, filters: int, weights: _Weights, name: str, *, size: int = 3) -> Any:
+    layer = import_keras().layers.Conv2D(filters, size, padding="same", kernel_initializer=weights.next(), name=name)
+    return layer(x)

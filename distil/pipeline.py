@@ -87,8 +87,7 @@ def distil(
 
 
 def _teacher(source: Source, bundle: Bundle) -> Teacher:
-    several = source.vae.likelihood.decoder_outputs > 1
-    return Teacher(bundle, source.model_path(Component.DECODER) if several else None)
+    return Teacher(bundle, None if source.is_user_supplied else source.model_path(Component.DECODER))
 
 
 @dataclass(frozen=True)

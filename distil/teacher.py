@@ -50,6 +50,7 @@ class Teacher:
         vae: The interface.
         decoder_path: The float32 file that the student is compared with.
         has_posterior: Whether there is an encoder with posteriors.
+        network: The decoder as a Keras model, whose weights students may begin with; None where it is not pocketvae's.
     """
 
     def __init__(self, bundle: Bundle, decoder: Path | None = None) -> None:
@@ -57,7 +58,7 @@ class Teacher:
 
         Args:
             bundle: With a float32 decoder.
-            decoder: The Keras model of a decoder whose artifacts do not return all of its outputs; else None.
+            decoder: The decoder's Keras model as pocketvae trained it; None where there is none.
 
         Raises:
             ParityError: a file cannot be loaded.
@@ -73,7 +74,7 @@ class Teacher:
         self.has_posterior = encodes and self.vae.has_posterior
         self.artifact = find_artifact(bundle.manifest, Component.DECODER, Precision.FLOAT32, None)
         self.decoder_path = bundle.artifact_path(self.artifact)
-        self._network = load_model(decoder) if decoder is not None else None
+        self.network = load_model(decoder) if decoder is not None else None
 
     def decode(self, latents: Latents) -> FloatArray:
         """Returns the data `[N, *data_shape]` that the float32 file makes of latents.
@@ -92,9 +93,9 @@ class Teacher:
         Raises:
             TrainingError: they are not finite.
         """
-        if self._network is None:
+        if self.network is None or self.vae.likelihood.decoder_outputs == 1:
             return (self.decode(latents),)
-        found = [self.outputs(self._network, part) for part in _parts(latents)]
+        found = [self.outputs(self.network, part) for part in _parts(latents)]
         targets = tuple(np.concatenate(values) for values in zip(*found, strict=True))
         if not all(np.isfinite(values).all() for values in targets):
             raise TrainingError("the teacher cannot be learned from: its decoder returns values that are not finite")
@@ -102,9 +103,12 @@ class Teacher:
 
     def outputs(self, network: Any, latents: Latents) -> tuple[FloatArray, ...]:
         """Returns the outputs of a Keras decoder."""
-        given = [latents.z, latents.labels] if self.vae.label_count else latents.z
-        found = network(given, training=False)
+        found = network(self.given(latents), training=False)
         return tuple(np.asarray(values) for values in (found if isinstance(found, (list, tuple)) else [found]))
+
+    def given(self, latents: Latents) -> Any:
+        """Returns latents as a Keras decoder takes them."""
+        return [latents.z, latents.labels] if self.vae.label_count else latents.z
 
     def from_prior(self, eps: FloatArray, labels: Labels) -> Latents:
         """Returns the latents that the prior makes of noise `[N, E]`; noise itself where the prior has no model."""

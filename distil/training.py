@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from pocketvae.distil.config import DistilConfig
-from pocketvae.distil.latents import CHOICE, TRAINING, draw
+from pocketvae.distil.latents import CHOICE, START, TRAINING, draw
 from pocketvae.distil.losses import distance
 from pocketvae.distil.networks import build_student
 from pocketvae.distil.record import Candidate
 from pocketvae.distil.students import Student
 from pocketvae.distil.teacher import FloatArray, Latents, Teacher, joined
+from pocketvae.distil.warm_start import start_from_teacher
 from pocketvae.errors import TrainingError
 from pocketvae.keras.io import import_keras, import_tensorflow
 from pocketvae.progress import Progress, ProgressCallback
@@ -28,7 +29,7 @@ _SHORT_SHARE, _MOST_SHORT = 20, 500
 # Of the last steps, whose mean is shown and recorded.
 _RECENT = 100
 _PROGRESS_EVERY_STEPS = 10
-_CHOICE_LATENTS = 512
+_CHOICE_LATENTS, _START_LATENTS = 512, 4096
 
 Batch = tuple[Latents, tuple[FloatArray, ...]]
 
@@ -47,6 +48,9 @@ class Learner:
         keras = import_keras()
         self.student, self._vae, self._config = student, teacher.vae, config
         self.model = build_student(student, teacher.vae, config.seed)
+        if teacher.network is not None:
+            drawn = joined(draw(teacher, _START_LATENTS, seed=config.seed, stream=START, number=0))
+            start_from_teacher(self.model, student, teacher.network, teacher.given(drawn))
         self.optimizer = keras.optimizers.Adam(config.learning_rate, jit_compile=False)
         self._weights = self.model.trainable_variables
         self.optimizer.build(self._weights)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,9 +66,39 @@ def test_a_likelihood_with_two_outputs_has_two():
     assert [tuple(output.shape) for output in outputs] == [(5, 16, 16, 3)] * 2
 
 
-def test_bounded_students_have_bounded_activations():
-    from dataclasses import replace
+def test_a_wide_student_has_a_narrow_layer_that_is_linear():
+    from pocketvae.distil.networks import build_student
 
+    student = Student(family=Family.SHUFFLE, width=8, hidden=256, block=4)
+    waist = build_student(student, vae(), 0).get_layer("waist")
+    assert (waist.units, waist.activation.__name__) == (student.waist, "linear") == (64, "linear")
+
+
+def test_cells_of_more_channels_are_narrowed_for_the_convolutions():
+    from pocketvae.distil.networks import build_student
+
+    student = Student(family=Family.SHUFFLE, width=8, cells=16, hidden=16, block=4, depth=1)
+    layers = build_student(student, vae(), 0).layers
+    shapes = {layer.name: layer.get_weights()[0].shape for layer in layers if layer.weights}
+    assert shapes["unflatten"] == (16, 7 * 7 * 16)
+    assert shapes["narrowed"] == (1, 1, 16, 8)
+    assert shapes["conv_0"] == (3, 3, 8, 8)
+
+
+def test_convolutions_before_the_shuffle_are_residual():
+    from pocketvae.distil.networks import build_student
+
+    student = Student(family=Family.SHUFFLE, width=8, hidden=16, block=4, depth=2)
+    deep, shallow = (build_student(replace(student, depth=depth), vae(), 0) for depth in (2, 0))
+    for layer in (layer for layer in shallow.layers if layer.weights):
+        layer.set_weights(deep.get_layer(layer.name).get_weights())
+    for name in ("conv_0", "conv_1"):
+        layer = deep.get_layer(name)
+        layer.set_weights([np.zeros_like(values) for values in layer.get_weights()])
+    np.testing.assert_array_equal(deep(latents()), shallow(latents()))
+
+
+def test_bounded_students_have_bounded_activations():
     from pocketvae.distil.networks import build_student
     from pocketvae.keras.io import import_keras
 
@@ -105,7 +137,7 @@ def test_export_makes_the_shuffle_one_operator_of_the_same_values(block):
         found = runner.run_samples({"z": latents()})["image"]
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-np.asarray(model(latents())))), atol=1e-5)
     cells = -(-28 // block)
-    assert multiply_adds(content) == 3 * 16 + 16 * cells**2 * 8 + cells**2 * 9 * 8 * block**2
+    assert multiply_adds(content) == 3 * 16 + 16 * 16 + 16 * cells**2 * 8 + cells**2 * 9 * 8 * block**2
 
 
 def test_a_file_is_as_large_untrained_as_it_will_be_trained():

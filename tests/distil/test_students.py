@@ -34,6 +34,12 @@ def test_sequences_have_stages_and_vectors_dense_layers_alone():
     assert not is_supported(vae((8, 8, 8, 1), DataKind.VOLUME))
 
 
+def test_a_shuffle_has_twice_the_channels_behind_which_convolutions_are():
+    for group in families(vae((28, 28, 1)), bounded=False):
+        for student in (member for family in group for member in family if member.family is Family.SHUFFLE):
+            assert student.cells == (2 * student.width if student.depth else 0)
+
+
 def test_each_family_grows():
     for group in families(vae((28, 28, 1)), bounded=True):
         for family in group:
@@ -50,7 +56,11 @@ def test_each_family_grows():
         (Student(family=Family.STAGES, width=8, depth=2, hidden=32), "stages of 8, 16 channels, 32 hidden units"),
         (
             Student(family=Family.SHUFFLE, width=16, block=4, depth=1, hidden=96),
-            "shuffle of 4, 16 channels, 1 convolution before it, 96 hidden units",
+            "shuffle of 4, 16 channels, 1 convolution before it, 96 hidden units, then 24",
+        ),
+        (
+            Student(family=Family.SHUFFLE, width=16, block=4, cells=32, hidden=32),
+            "shuffle of 4, 32 to 16 channels, 32 hidden units, then 16",
         ),
     ],
 )
