@@ -143,6 +143,8 @@ def _imported(cluster: Cluster) -> ModuleType:
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = cluster.address != LOCAL
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
+    # Ray's own would end this process with the number 15, half started.
+    ray._private.utils.set_sigterm_handler = lambda handler: None
     # Every killed worker would be a paragraph among the results: it has no other switch.
     ray._private.worker._worker_logs_enabled = False
     module: ModuleType = ray

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pocketvae.blocks.cluster import Cluster, _signals_kept, connected, local_workers
+from pocketvae.blocks.cluster import Cluster, _imported, _signals_kept, connected, local_workers
 from pocketvae.errors import SpecError, TargetError
 
 
@@ -75,6 +75,13 @@ def test_signals_while_ray_begins_come_behind_it_and_go_to_their_own_handler(mon
         assert len(steps) == 3
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_ray_does_not_take_the_place_of_the_own_handler():
+    pytest.importorskip("ray", reason="Ray is not installed")
+    ray, before = _imported(Cluster(address="local")), signal.getsignal(signal.SIGTERM)
+    ray._private.utils.set_sigterm_handler(lambda number, frame: None)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_without_ray_the_error_says_how_to_install_it(monkeypatch):
