@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints what changed; returns 1 if a check that passed now fails or something is gone."""
+    """Prints what changed; returns 1 if a check that passed now fails or something is gone, 3 if none is compared."""
     from pocketvae.benchmarks import compare_paths, comparison_line, comparison_markdown, comparison_table
     from pocketvae.documents import encode
     from pocketvae.system.files import write_text
@@ -41,4 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
     for note in comparison.notes:
         terminal.warn(note)
     terminal.line(comparison_line(comparison))
-    return 1 if comparison.regressed else 0
+    if comparison.regressed:
+        return 1
+    return 3 if comparison.says_nothing else 0

@@ -16,7 +16,7 @@ from pocketvae.benchmarks.compare.comparison import (
     parity_figures,
     size_figures,
 )
-from pocketvae.benchmarks.compare.fleets import by_model, device_notes, paired, told_by_models
+from pocketvae.benchmarks.compare.fleets import by_model, device_notes, paired, told_by_models, without_lost
 from pocketvae.benchmarks.devices import Fleet
 from pocketvae.benchmarks.latency.results import BenchResult
 from pocketvae.benchmarks.parity.results import VerifyResult
@@ -63,9 +63,10 @@ def compare_paths(before: Path, after: Path, *, progress: ProgressCallback = ign
     old, new = sides[0].figures, sides[1].figures
     fleets = [side.fleet for side in sides]
     if fleets[0] is not None and fleets[1] is not None:
-        old, new = paired(old, fleets[0], new, fleets[1])
+        differences = without_lost(compare_figures(*paired(old, fleets[0], new, fleets[1])), fleets[0], fleets[1])
         notes = (*device_notes(fleets[0], fleets[1]), *notes)
-    elif fleets != [None, None]:
+        return Comparison(before=str(before), after=str(after), differences=differences, notes=notes)
+    if fleets != [None, None]:
         alone, other = (before, after) if fleets[0] is None else (after, before)
         raise ManifestError(f"{other} is of a fleet but {alone} is not: compare two of the same kind")
     return Comparison(before=str(before), after=str(after), differences=compare_figures(old, new), notes=notes)
@@ -84,7 +85,7 @@ def comparison_table(comparison: Comparison) -> tuple[Row, list[Row]]:
 def comparison_line(comparison: Comparison) -> str:
     """Returns a line with the number of figures that changed in each way."""
     found = [item.change for item in comparison.differences]
-    counts = {change: found.count(change) for change in (*_SHOWN, Change.SAME)}
+    counts = {change: found.count(change) for change in (*_SHOWN, Change.SAME, Change.NOT_COMPARED)}
     return ", ".join(f"{count} {change}" for change, count in counts.items() if count) or "nothing to compare"
 
 

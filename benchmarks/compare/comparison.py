@@ -24,7 +24,7 @@ class Change(enum.StrEnum):
 
     REGRESSED: a check that passed now fails, or an artifact no longer runs. WORSE and BETTER: the figure changed by
     more than one percent but the verdict did not change. FIXED: a check that failed now passes. ADDED and REMOVED:
-    only one side has it.
+    only one side has it. NOT_COMPARED: only one side has it, because no device of its model ran on the other.
     """
 
     REGRESSED = "regressed"
@@ -34,6 +34,7 @@ class Change(enum.StrEnum):
     SAME = "same"
     ADDED = "added"
     REMOVED = "removed"
+    NOT_COMPARED = "not compared"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,11 @@ class Comparison:
     def regressed(self) -> bool:
         """Whether a check that passed now fails, or something is gone."""
         return any(item.change in (Change.REGRESSED, Change.REMOVED) for item in self.differences)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether no figure could be compared, as where every device was lost."""
+        return all(item.change is Change.NOT_COMPARED for item in self.differences)
 
 
 @dataclass(frozen=True, kw_only=True)

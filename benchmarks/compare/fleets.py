@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 from typing import TypeAlias
 
-from pocketvae.benchmarks.compare.comparison import Key, Measurement
+from pocketvae.benchmarks.compare.comparison import Change, Difference, Key, Measurement
 from pocketvae.benchmarks.devices import DeviceState, Fleet
 from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.reporting.text import count_of
 
 # As many devices with the same fate are named one by one.
 _NAMED = 12
@@ -21,7 +23,9 @@ Figures: TypeAlias = dict[Key, Measurement]
 
 
 def told_by_models(not_run: Sequence[NotRun], ran: Sequence[tuple[str, str]], fleet: Fleet) -> tuple[NotRun, ...]:
-    """Returns what could not be run on any device of a model: one that is lost says nothing of its model.
+    """Returns what a device could not run that is not lost, and no other device of its model could.
+
+    A lost device says nothing of its model, not even where it is the only one.
 
     Args:
         not_run: By artifact and device.
@@ -29,8 +33,13 @@ def told_by_models(not_run: Sequence[NotRun], ran: Sequence[tuple[str, str]], fl
         fleet: The devices.
     """
     models = {device.name: device.model for device in fleet.devices}
+    lost = {device.name for device in fleet.devices if device.state is DeviceState.LOST}
     known = {(artifact, models[device]) for artifact, device in ran}
-    return tuple(item for item in not_run if (item.artifact, models.get(item.target, "")) not in known)
+    return tuple(
+        item
+        for item in not_run
+        if item.target not in lost and (item.artifact, models.get(item.target, "")) not in known
+    )
 
 
 def by_model(figures: Mapping[Key, Measurement], fleet: Fleet) -> Figures:
@@ -69,8 +78,34 @@ def paired(before: Figures, of_before: Fleet, after: Figures, of_after: Fleet) -
     return by_model(first, of_before), by_model(second, of_after)
 
 
+def without_lost(differences: Sequence[Difference], before: Fleet, after: Fleet) -> tuple[Difference, ...]:
+    """Returns differences in which a figure is not compared, and not gone or new, where a side has no device for it.
+
+    Args:
+        differences: By model.
+        before: The devices of the first side.
+        after: Those of the second side.
+    """
+    silent = _silent(before, after)
+    one_sided = (Change.ADDED, Change.REMOVED)
+    return tuple(
+        replace(item, change=Change.NOT_COMPARED)
+        if item.change in one_sided and item.target.partition(_SETTING)[0] in silent
+        else item
+        for item in differences
+    )
+
+
+def _silent(before: Fleet, after: Fleet) -> list[str]:
+    """Returns the models of which no device ran on one of the sides."""
+    heard = [
+        {device.model for device in fleet.devices if device.state is not DeviceState.LOST} for fleet in (before, after)
+    ]
+    return [model for model in {**before.models, **after.models} if not all(model in models for models in heard)]
+
+
 def device_notes(before: Fleet, after: Fleet) -> tuple[str, ...]:
-    """Returns what is said of devices that one side does not have, or that were lost."""
+    """Returns what is said of devices that one side does not have, or that were lost, and of models without any."""
     old, new = ({device.name: device for device in fleet.devices} for fleet in (before, after))
     notes = [
         _note("joined", [name for name in new if name not in old]),
@@ -82,6 +117,9 @@ def device_notes(before: Fleet, after: Fleet) -> tuple[str, ...]:
     lost = [device for device in after.devices if device.state is DeviceState.LOST]
     for reason in dict.fromkeys(device.reason for device in lost):
         notes.append(f"{_note('lost', [device.name for device in lost if device.reason == reason])}: {reason}")
+    silent = _silent(before, after)
+    if silent:
+        notes.append(f"not compared: {_first(silent)}: no device ran on both sides")
     return tuple(note for note in notes if note)
 
 
@@ -103,5 +141,9 @@ def _together(figures: Sequence[Measurement], what: str) -> Measurement:
 def _note(fate: str, names: list[str]) -> str:
     if not names:
         return ""
+    return f"{count_of(len(names), 'device')} {fate}: {_first(names)}"
+
+
+def _first(names: list[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{len(names)} device{'s' if len(names) > 1 else ''} {fate}: {', '.join(names[:_NAMED])}{more}"
+    return f"{', '.join(names[:_NAMED])}{more}"

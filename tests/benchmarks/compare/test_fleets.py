@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pocketvae.benchmarks import compare_paths, verify_bundle
+from pocketvae.benchmarks import compare_paths, comparison_line, verify_bundle
 from pocketvae.benchmarks.devices import Device, DeviceState, Fleet
 from pocketvae.benchmarks.latency.results import BenchResult, TargetRow
 from pocketvae.benchmarks.not_run import NotRun
@@ -96,10 +96,46 @@ def test_devices_that_joined_or_were_lost_are_said_and_change_nothing(compared):
     assert not comparison.regressed
 
 
-def test_a_model_of_which_all_are_lost_is_a_regression(compared):
-    comparison = compared(benchmark({"a-1": 1.0, "a-2": 1.0}), benchmark({}, lost=["a-1", "a-2"]))
-    assert changes(comparison)["a", "runs"] == (None, None, "regressed")
-    assert comparison.regressed
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_model_of_which_all_are_lost_is_not_compared(compared, way):
+    sides = (benchmark({"a-1": 1.0, "b-1": 1.0}), benchmark({"b-1": 1.0}, lost=["a-1"]))
+    comparison = compared(*sides[::way])
+    found = {key: change for key, (_, _, change) in changes(comparison).items()}
+    assert found == {
+        ("a, 1 thread", "median_s"): "not compared",
+        ("a", "runs"): "not compared",
+        ("b, 1 thread", "median_s"): "same",
+        ("b", "runs"): "same",
+    }
+    assert "not compared: a: no device ran on both sides" in comparison.notes
+    assert not comparison.regressed
+    assert not comparison.says_nothing
+    assert comparison_line(comparison) == "2 same, 2 not compared"
+
+
+def test_a_model_that_left_is_not_compared(compared):
+    comparison = compared(benchmark({"a-1": 1.0, "b-1": 1.0}), benchmark({"a-1": 1.0}))
+    assert not comparison.regressed
+    assert comparison.notes == ("1 device left: b-1", "not compared: b: no device ran on both sides")
+
+
+def test_where_all_devices_are_lost_nothing_is_said(compared):
+    comparison = compared(benchmark({"a-1": 1.0}), benchmark({}, lost=["a-1"]))
+    assert not comparison.regressed
+    assert comparison.says_nothing
+
+
+def test_a_check_that_fails_counts_whoever_was_lost_before(compared, bundles, tmp_path):
+    whole = verify_bundle(bundles.make_bundle(tmp_path / "b"))
+    before = replace(whole, checks=(), fleet=fleet(["a-1"], lost=["a-1"]))
+    failing = tuple(replace(check, target="a-1", passed=False) for check in whole.checks)
+    assert compared(before, replace(whole, checks=failing, fleet=fleet(["a-1"]))).regressed
+
+
+def test_an_artifact_that_a_device_no_longer_runs_is_a_regression(compared):
+    before = benchmark({"a-1": 1.0})
+    broken = replace(before, elsewhere=(), not_run=(NotRun(artifact=FILE, target="a-1", reason="it crashed"),))
+    assert changes(compared(before, broken))["a", "runs"] == (None, None, "regressed")
 
 
 def test_a_check_is_that_of_the_worst_device(compared, bundles, tmp_path):
