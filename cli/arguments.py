@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import enum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pocketvae.errors import OutputExistsError, SpecError
 from pocketvae.spec import parse_choice
+
+if TYPE_CHECKING:
+    from pocketvae.benchmarks import VerifyResult
 
 _Choice = TypeVar("_Choice", bound=enum.StrEnum)
 
@@ -109,6 +112,13 @@ def numbers(text: str, option: str) -> tuple[float, ...]:
         return tuple(dict.fromkeys(float(word) for word in text.split(",")))
     except ValueError as e:
         raise SpecError(f"{option} takes numbers such as 10 or 10,60, got {text!r}") from e
+
+
+def exit_code(result: VerifyResult) -> int:
+    """Returns 1 where a check failed, 3 where something could not run, else 0."""
+    from pocketvae.benchmarks.parity.results import Verdict
+
+    return {Verdict.PASSED: 0, Verdict.FAILED: 1, Verdict.INCOMPLETE: 3}[result.verdict]
 
 
 def check_replaceable(path: Path, marker: str, *, force: bool) -> None:

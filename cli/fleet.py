@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pocketvae.cli import arguments as common
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 
@@ -115,9 +116,7 @@ def verify(arguments: argparse.Namespace, fleet: FleetConfig) -> int:
         if path is not None:
             write_text(path, shown(result, record))
     _raise_again(found.interruption, record, arguments)
-    if any(not check.passed for check in result.checks):
-        return 1
-    return 0 if result.passed else 3
+    return common.exit_code(result)
 
 
 def bench(arguments: argparse.Namespace, fleet: FleetConfig, config: BenchConfig) -> int:
@@ -160,7 +159,7 @@ def _print_parity(terminal: Terminal, result: VerifyResult, fleet: Fleet, *, in_
         terminal.table(*tables.parity_artifacts_table(result, fleet), less=tables.MODELS_LESS)
         for line in diagnosis_lines(result):
             terminal.line(line)
-    for line in (*tables.failure_lines(fleet), *tables.device_lines(fleet), tables.fleet_line(fleet)):
+    for line in (*tables.failure_lines(fleet), *tables.device_lines(fleet), tables.parity_line(result, fleet)):
         terminal.line(line)
 
 

@@ -174,4 +174,4 @@ class _Console(Console):
 
 
 def _styled(cell: str) -> Text:
-    return Text(cell, style={"FAIL": "bold red", "pass": "green"}.get(cell.strip(), ""))
+    return Text(cell, style={"FAIL": "bold red", "pass": "green", "incomplete": "yellow"}.get(cell.strip(), ""))

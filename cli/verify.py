@@ -67,11 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
     # Print first what took long to compute: a full disk must not lose it.
     _print(arguments, terminal, verification.result)
     _write(arguments, bundle, verification)
-    if any(not check.passed for check in verification.result.checks):
-        return 1
     if bundle is not None and verification.result.passed:
         terminal.next("bench", arguments.bundle)
-    return 0 if verification.result.passed else 3
+    return common.exit_code(verification.result)
 
 
 def _verify(arguments: argparse.Namespace, bundle: Bundle | None, terminal: Terminal) -> Verification:

@@ -15,12 +15,13 @@ from pocketvae.benchmarks.fleet.tables import (
     latency_models_table,
     outliers_table,
     parity_artifacts_table,
+    parity_line,
     parity_models_table,
 )
 from pocketvae.benchmarks.latency.results import BenchResult
 from pocketvae.benchmarks.latency.show.charts import duration
 from pocketvae.benchmarks.latency.show.tables import environment_facts
-from pocketvae.benchmarks.parity.results import VerifyResult
+from pocketvae.benchmarks.parity.results import Verdict, VerifyResult
 from pocketvae.reporting.charts import Range, range_chart
 from pocketvae.reporting.html import Figure, Table
 from pocketvae.reporting.templates import render
@@ -28,6 +29,8 @@ from pocketvae.reporting.text import Row, count_of
 from pocketvae.system.environment import Environment
 
 _PACKAGE = "pocketvae.benchmarks.fleet"
+# Classes of the style sheet.
+_LOOKS = {Verdict.PASSED: "", Verdict.FAILED: "failed", Verdict.INCOMPLETE: "incomplete"}
 _QUARTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -40,8 +43,8 @@ def parity_page(result: VerifyResult, fleet: Fleet) -> str:
     """
     values = {
         "title": f"{result.bundle}: parity on {fleet.name}",
-        "verdict": _verdict(result, fleet),
-        "failed": not result.passed,
+        "verdict": f"{parity_line(result, fleet)}.",
+        "look": _LOOKS[result.verdict],
         "failures": failure_lines(fleet),
         "models": _table("The check that is closest to its limit on any device", parity_models_table(result, fleet)),
         "artifacts": _table("Every artifact on every model", parity_artifacts_table(result, fleet)),
@@ -65,7 +68,7 @@ def latency_page(result: BenchResult, fleet: Fleet) -> str:
     values = {
         "title": f"{result.bundle}: latency on {fleet.name}",
         "verdict": f"{fleet_line(fleet)}.",
-        "failed": bool(result.not_run),
+        "look": _LOOKS[Verdict.INCOMPLETE if result.not_run else Verdict.PASSED],
         "failures": [],
         "models": None,
         "artifacts": _table("Every artifact on every model: medians of devices", latency_models_table(fleet)),
@@ -82,7 +85,8 @@ def parity_markdown(result: VerifyResult, fleet: Fleet) -> str:
     """Returns a summary of a verification on a fleet, short enough for a comment on a pull request."""
     lines = [*failure_lines(fleet), *device_lines(fleet)]
     table = parity_models_table(result, fleet)
-    return _markdown(result.bundle, fleet, _verdict(result, fleet), lines, table, devices_table(fleet, result))
+    verdict = f"{parity_line(result, fleet)}."
+    return _markdown(result.bundle, fleet, verdict, lines, table, devices_table(fleet, result))
 
 
 def latency_markdown(result: BenchResult, fleet: Fleet) -> str:
@@ -121,15 +125,6 @@ def _common(fleet: Fleet, environment: Environment) -> dict[str, object]:
         "facts": [*facts, ("took", f"{fleet.elapsed_s:.0f} s")],
         "environment": environment_facts(environment),
     }
-
-
-def _verdict(result: VerifyResult, fleet: Fleet) -> str:
-    """Returns the first sentence about a verification."""
-    if result.passed:
-        return "Every artifact matches the original on every device."
-    failing = {name for item in fleet.parity for name in item.failed}
-    wrong = f"A check failed on {len(failing)} of {len(fleet.devices)} devices" if failing else "No check failed"
-    return f"{wrong}; {fleet_line(fleet)}."
 
 
 def _lost(fleet: Fleet) -> list[Device]:

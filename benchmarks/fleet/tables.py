@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from pocketvae.benchmarks.devices import Device, DeviceState, Fleet, ModelLatency, ModelParity, Outlier
-from pocketvae.benchmarks.parity.results import Check, VerifyResult
+from pocketvae.benchmarks.parity.results import Check, Verdict, VerifyResult, verdict_of
 from pocketvae.benchmarks.parity.tables import check_error_ratio, format_value, worst_check
 from pocketvae.reporting.text import Row, count_of, format_us
 
@@ -24,7 +24,7 @@ def parity_models_table(result: VerifyResult, fleet: Fleet) -> tuple[Row, list[R
         found = [item for item in fleet.parity if item.model == model]
         failed = [item for item in found if item.failed]
         lost = sum(device.state is not DeviceState.DONE for device in devices)
-        row = [model, "FAIL" if failed or lost else "pass", str(len(devices)), str(lost)]
+        row = [model, verdict_of(failed=bool(failed), complete=not lost).value, str(len(devices)), str(lost)]
         if found:
             worst = max(failed or found, key=check_error_ratio)
             what = f"{worst.artifact}: {_what(worst)}"
@@ -43,7 +43,7 @@ def parity_artifacts_table(result: VerifyResult, fleet: Fleet) -> tuple[Row, lis
         [
             item.artifact,
             item.model,
-            "FAIL" if item.failed else "pass",
+            verdict_of(failed=bool(item.failed), complete=True).value,
             str(item.devices),
             _what(item),
             *_values(item, result),
@@ -136,6 +136,16 @@ def failure_lines(fleet: Fleet) -> list[str]:
     ]
 
 
+def parity_line(result: VerifyResult, fleet: Fleet) -> str:
+    """Returns the verdict of a verification in a sentence."""
+    if result.verdict is Verdict.PASSED:
+        return "Every artifact matches the original on every device"
+    failing = {name for item in fleet.parity for name in item.failed}
+    if result.verdict is Verdict.FAILED:
+        return f"A check failed on {len(failing)} of {count_of(len(fleet.devices), 'device')}; {fleet_line(fleet)}"
+    return f"Incomplete: no check failed; {fleet_line(fleet)}"
+
+
 def fleet_line(fleet: Fleet) -> str:
     """Returns a sentence: how many devices ran everything, and how many did not."""
     counts = {state: sum(device.state is state for device in fleet.devices) for state in DeviceState}
@@ -155,10 +165,10 @@ def fleet_line(fleet: Fleet) -> str:
 def _device_parity(device: Device, result: VerifyResult) -> Row:
     checks = [check for check in result.checks if check.target == device.name]
     if not checks:
-        return ["", "", "", "-" if device.state is DeviceState.DONE else "FAIL"]
+        return ["", "", "", "-" if device.state is DeviceState.DONE else Verdict.INCOMPLETE.value]
     worst = worst_check(checks)
-    passed = worst.passed and device.state is DeviceState.DONE
-    return [f"{worst.artifact}: {_what(worst)}", *_values(worst, result), "pass" if passed else "FAIL"]
+    verdict = verdict_of(failed=not worst.passed, complete=device.state is DeviceState.DONE)
+    return [f"{worst.artifact}: {_what(worst)}", *_values(worst, result), verdict.value]
 
 
 def _what(item: Check | ModelParity) -> str:

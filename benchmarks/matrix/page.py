@@ -12,7 +12,12 @@ from pocketvae.benchmarks.matrix.table import describe, problem_lines, remark_li
 from pocketvae.reporting.html import Cell, Table
 from pocketvae.reporting.templates import render
 
-_KINDS = {CellState.EQUAL: "pass", CellState.FAILED: "fail", CellState.NOT_RUN: "fail", CellState.LEFT_OUT: "soft"}
+_KINDS = {
+    CellState.EQUAL: "pass",
+    CellState.FAILED: "fail",
+    CellState.NOT_RUN: "incomplete",
+    CellState.LEFT_OUT: "soft",
+}
 _FIGURES = {
     "arena_bytes": "smallest arena, bytes",
     "builtin_max_abs": "from LiteRT's built-in kernels",

@@ -23,6 +23,25 @@ CONTROL = "control."
 CONTENT = "content"
 
 
+class Verdict(enum.StrEnum):
+    """What a verification says, in every form that it is written in.
+
+    PASSED: everything ran, and every check passed. FAILED: a check failed. INCOMPLETE: none failed, but something could
+    not be run, such as on a device that was lost.
+    """
+
+    PASSED = "pass"
+    FAILED = "FAIL"
+    INCOMPLETE = "incomplete"
+
+
+def verdict_of(*, failed: bool, complete: bool) -> Verdict:
+    """Returns the verdict on what failed, or what is not complete."""
+    if failed:
+        return Verdict.FAILED
+    return Verdict.PASSED if complete else Verdict.INCOMPLETE
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """One check of one artifact.
@@ -188,6 +207,7 @@ class VerifyResult(Shown):
     """The outcome of a verification; passed means that everything ran and every check passed.
 
     Attributes:
+        verdict: Why it did not pass; it follows from `passed` and the checks, whatever is given.
         checks: The checks that decide the verdict.
         not_run: What was requested but has no verdict.
         figures: Figures reported in addition to the checks.
@@ -222,6 +242,12 @@ class VerifyResult(Shown):
     integers: dict[str, IntegerShare] = field(default_factory=dict)
     more_outputs: tuple[Output, ...] = ()
     fleet: Fleet | None = None
+    verdict: Verdict = Verdict.INCOMPLETE
+
+    def __post_init__(self) -> None:
+        """Sets the verdict, which a copy with other checks must not keep."""
+        failed = any(not check.passed for check in self.checks)
+        object.__setattr__(self, "verdict", verdict_of(failed=failed, complete=self.passed))
 
     def unit_of(self, output: str) -> Output | None:
         """Returns an output of a decoder, whose range is the unit of its deviations; None of others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pocketvae.benchmarks.devices import ModelParity
 from pocketvae.benchmarks.not_run import summed_up
-from pocketvae.benchmarks.parity.results import Check, LayerReport, VerifyResult
+from pocketvae.benchmarks.parity.results import Check, LayerReport, Verdict, VerifyResult, verdict_of
 from pocketvae.kinds.registry import deviation
 from pocketvae.numerics.tolerance import error_ratio
 from pocketvae.outputs import Output
@@ -32,8 +32,10 @@ def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
         unit = result.unit_of(check.output)
         value, limit = (format_value(number, check, unit) for number in (check.value, check.limit))
         what = f"{check.output} {check.metric}".strip() + (f", batch {check.batch}" if check.batch > 1 else "")
-        rows.append([*key, what, value, limit, check.detail or check.limit_source, "pass" if check.passed else "FAIL"])
-    rows += [[item.artifact, item.target, _NOT_RUN, "", "", item.reason, "FAIL"] for item in result.not_run]
+        rows.append([*key, what, value, limit, check.detail or check.limit_source, check_verdict(check)])
+    rows += [
+        [item.artifact, item.target, _NOT_RUN, "", "", item.reason, Verdict.INCOMPLETE.value] for item in result.not_run
+    ]
     if result.integers:
         headers.insert(-1, _INTEGERS)
         for row in rows:
@@ -45,7 +47,7 @@ def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
 def verify_summary(result: VerifyResult) -> tuple[Row, list[Row], list[str]]:
     """Returns `verify_table` without the origin of limits, and a line for each row that failed: what was wrong."""
     headers, rows = verify_table(result)
-    failed = [row for row in rows if row[-1] == "FAIL" and row[_FROM] and row[2] != _NOT_RUN]
+    failed = [row for row in rows if row[-1] == Verdict.FAILED and row[_FROM]]
     problems = [f"{row[0]} on {row[1]}: {row[2]}: {row[_FROM]}" for row in failed]
     problems += [f"{item.artifact} on {item.target}: {_NOT_RUN}: {item.reason}" for item in summed_up(result.not_run)]
     shorter = [[*row[:_FROM], *row[_FROM + 1 :]] for row in (headers, *rows)]
@@ -156,6 +158,11 @@ _SHOWN_FIGURES = {
     "sram_bytes": "SRAM bytes",
     "flash_bytes": "flash bytes",
 }
+
+
+def check_verdict(check: Check) -> str:
+    """Returns the verdict of one check that ran."""
+    return verdict_of(failed=not check.passed, complete=True).value
 
 
 def worst_check(checks: list[Check]) -> Check:

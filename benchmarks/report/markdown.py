@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pocketvae.benchmarks.compare.compare import comparison_line, comparison_table
 from pocketvae.benchmarks.compare.comparison import Comparison
-from pocketvae.benchmarks.parity.results import VerifyResult
+from pocketvae.benchmarks.parity.results import Verdict, VerifyResult
 from pocketvae.benchmarks.parity.tables import verdict_line, verify_table
 from pocketvae.reporting.templates import render
 
@@ -21,7 +21,7 @@ def verify_markdown(result: VerifyResult) -> str:
         "verdict": verdict_line(result),
         "headers": headers,
         "rows": rows,
-        "failed": [row for row in rows if row[-1] == "FAIL"],
+        "failed": [row for row in rows if row[-1] != Verdict.PASSED],
         "diagnoses": diagnosis_lines(result),
         "environment": f"{environment.system} {environment.machine}, {environment.cpu}; {versions}",
     }

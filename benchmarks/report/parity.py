@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pocketvae.benchmarks.parity.results import Check, LayerReport, VerifyResult, WorstInput
-from pocketvae.benchmarks.parity.tables import figures_table, format_value, worst_check
+from pocketvae.benchmarks.parity.results import Check, LayerReport, Verdict, VerifyResult, WorstInput
+from pocketvae.benchmarks.parity.tables import check_verdict, figures_table, format_value, worst_check
 from pocketvae.benchmarks.parity.worst import WorstCase
 from pocketvae.reporting.charts import Bar, level_chart
-from pocketvae.reporting.html import Cell, Figure, Table
+from pocketvae.reporting.html import Figure, Table
 from pocketvae.vae_spec import VaeSpec
 
 
-def parity_cells(checks: Sequence[Check], verify: VerifyResult) -> list[str | Cell]:
+def parity_cells(checks: Sequence[Check], verify: VerifyResult) -> list[str]:
     """Returns the verdict on an artifact, its worst deviation and the limit."""
     if not checks:
-        return [Cell(text="not run", kind="fail"), "-", "-"]
+        return [Verdict.INCOMPLETE.value, "not run", "-"]
     check = worst_check(list(checks))
     unit = verify.unit_of(check.output)
     value = format_value(check.value, check, unit) if check.value is not None else check.detail or "-"
-    return ["pass" if check.passed else "FAIL", value, format_value(check.limit, check, unit)]
+    return [check_verdict(check), value, format_value(check.limit, check, unit)]
 
 
 def limits(verify: VerifyResult) -> Table:

@@ -9,12 +9,12 @@ from pocketvae.reporting.templates import render
 
 # A cell of more characters is a sentence and may be broken into lines.
 _LONG = 40
-_VERDICTS = {"pass": "pass", "regressed": "fail", "FAIL": "fail"}
+_VERDICTS = {"pass": "pass", "regressed": "fail", "FAIL": "fail", "incomplete": "incomplete"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A cell whose look is not that of its text: `kind` is `pass`, `fail` or `soft`, `title` is shown over it."""
+    """A cell whose look is not that of its text: `kind` is a class of the style sheet, `title` is shown over it."""
 
     text: str
     kind: str = ""

@@ -33,18 +33,23 @@ def test_verify_writes_all_of_its_files(command, devices, fleet_file, bundles, t
         done = command("verify", bundle, "--targets", fleet_file, "--select", "model=pixel-6", *words, "--quiet")
     assert done.code == 3
     assert "d2 (pixel-6): lost: the cable was pulled" in done.out
-    assert "5 of 6 devices ran everything; 1 lost" in done.out
-    fleet = json.loads(outs["json"].read_text())["fleet"]
+    said = "Incomplete: no check failed; 5 of 6 devices ran everything; 1 lost"
+    assert done.out.rstrip().endswith(said)
+    # One verdict in every form.
+    assert not [text for text in (done.out, *(path.read_text() for path in outs.values())) if "FAIL" in text]
+    document = json.loads(outs["json"].read_text())
+    assert (document["passed"], document["verdict"]) == (False, "incomplete")
+    fleet = document["fleet"]
     assert [device["name"] for device in fleet["devices"]] == [f"d{number}" for number in range(6)]
     assert fleet["selection"] == "model=pixel-6"
     suites = ElementTree.fromstring(outs["junit"].read_text()).findall("testsuite")
     assert [suite.get("name") for suite in suites] == [f"d{number}" for number in range(6)]
-    assert suites[2].get("errors") == "2"
+    assert (suites[2].get("errors"), suites[2].get("failures")) == ("2", "0")
     saved = {folder.name: len(list(folder.glob("*.npy"))) for folder in (tmp_path / "worst").iterdir()}
     assert sorted(saved) == ["d0", "d1", "d3", "d4", "d5"]
     assert all(saved.values())
     page = outs["html"].read_text()
-    assert "No check failed; 5 of 6 devices ran everything; 1 lost." in page
+    assert f'<p class="verdict incomplete">{said}.</p>' in page
     assert "the cable was pulled" in page
     assert "- d2 (pixel-6): lost: the cable was pulled" in outs["markdown"].read_text()
 

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from pocketvae.benchmarks.parity.results import CONTENT, Check, VerifyResult
+from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.benchmarks.parity.results import CONTENT, Check, Verdict, VerifyResult
 from pocketvae.benchmarks.parity.tables import (
     check_error_ratio,
     format_value,
@@ -12,6 +13,7 @@ from pocketvae.benchmarks.parity.tables import (
     verify_table,
     worst_check,
 )
+from pocketvae.documents import decode, encode
 from pocketvae.integer_share import IntegerShare
 from pocketvae.outputs import Meaning, Output
 from pocketvae.system.environment import current_environment
@@ -110,3 +112,18 @@ def test_every_output_of_a_decoder_is_shown_in_its_own_unit():
         ["noise mean_abs", "1 % of the range", "10 % of the range"],
     ]
     assert result.unit_of("z") is None
+
+
+def test_what_could_not_run_is_incomplete_and_not_failed():
+    gone = NotRun(artifact="other.float32.onnx", target="host", reason="no runtime")
+    result = VerifyResult(
+        passed=False, bundle="b", environment=current_environment(), checks=(check(0.5, 1.0),), not_run=(gone,)
+    )
+    assert result.verdict is Verdict.INCOMPLETE
+    assert [row[-1] for row in verify_table(result)[1]] == ["pass", "incomplete"]
+    failed = replace(result, checks=(*result.checks, replace(check(2.0, 1.0), passed=False)))
+    assert failed.verdict is Verdict.FAILED
+    assert replace(result, not_run=(), passed=True).verdict is Verdict.PASSED
+    # A document cannot say something else than its checks.
+    forged = encode(failed).replace('"verdict": "FAIL"', '"verdict": "pass"')
+    assert decode(VerifyResult, forged, "result").verdict is Verdict.FAILED
