@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    from pocketvae.benchmarks.trends.store import History, Origin
+    from pocketvae.benchmarks.trends.store import Origin, add_results
 
     if not arguments.results:
         raise SpecError("name the results to add: pocketvae history add verify.json bench.json")
@@ -63,9 +63,8 @@ def _add(arguments: argparse.Namespace) -> int:
             raise SpecError(f"{path} is not a file: add takes what verify --json or bench --json wrote")
     revision = arguments.revision if arguments.revision is not None else _commit()
     origin = Origin(revision=revision, label=arguments.label)
-    with Terminal(quiet=arguments.quiet) as terminal, History(arguments.db, create=True) as history:
-        # All of them are read before the first is added.
-        for path, added in zip(arguments.results, history.add_all(arguments.results, origin), strict=True):
+    with Terminal(quiet=arguments.quiet) as terminal:
+        for path, added in zip(arguments.results, add_results(arguments.db, arguments.results, origin), strict=True):
             terminal.line(f"{path}: {_what_was_done(added)}")
         terminal.next("history", "show", "--db", arguments.db)
     return 0
@@ -83,7 +82,14 @@ def _what_was_done(added: Added) -> str:
 def _show(arguments: argparse.Namespace) -> int:
     from pocketvae.benchmarks.trends.page import trends_page
     from pocketvae.benchmarks.trends.store import History
-    from pocketvae.benchmarks.trends.trends import Filter, trends_line, trends_of, trends_table
+    from pocketvae.benchmarks.trends.trends import (
+        Filter,
+        failure_lines,
+        lost_lines,
+        trends_line,
+        trends_of,
+        trends_table,
+    )
     from pocketvae.documents import encode
     from pocketvae.system.files import write_text
 
@@ -92,8 +98,8 @@ def _show(arguments: argparse.Namespace) -> int:
     for path in (arguments.html, arguments.json):
         common.check_file_output(path)
     wanted = Filter(artifact=arguments.artifact, target=arguments.target, what=arguments.figure)
-    with History(arguments.db, create=False) as history:
-        trends = trends_of(history.entries(), wanted)
+    with History(arguments.db) as history:
+        trends = trends_of(history.entries(), wanted, history.devices())
     for path, form in ((arguments.html, trends_page), (arguments.json, encode)):
         if path is not None:
             write_text(path, form(trends))
@@ -101,8 +107,9 @@ def _show(arguments: argparse.Namespace) -> int:
         headers, rows = trends_table(trends, everything=arguments.all)
         if rows:
             terminal.table(headers, rows)
-        terminal.line(trends_line(trends))
-    return 0 if all(item.last.passed for item in trends.series) else 1
+        for line in (*failure_lines(trends), *lost_lines(trends), trends_line(trends)):
+            terminal.line(line)
+    return 1 if trends.failing else 0
 
 
 def _commit() -> str:

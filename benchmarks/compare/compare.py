@@ -37,6 +37,14 @@ _SHOWN = {
     Change.BETTER: "better",
     Change.ADDED: "added",
 }
+_RESULTS = "a file that verify --json or bench --json wrote"
+# What people mistake for a result, by a field that only it has.
+_OTHERS = {
+    "differences": "what compare --json wrote",
+    "series": "what history show --json wrote",
+    "cells": "what matrix --json wrote",
+    "artifacts": "the manifest of a bundle",
+}
 
 
 def compare_paths(before: Path, after: Path, *, progress: ProgressCallback = ignore_progress) -> Comparison:
@@ -116,15 +124,16 @@ def _read(path: Path, progress: ProgressCallback) -> Side:
         result = verify_bundle(bundle, progress=progress)
         figures = {**parity_figures(result), **size_figures(bundle.manifest)}
         return Side(kind="a bundle", figures=figures, environment=result.environment)
-    return read_result(path.read_bytes(), str(path))
+    return read_result(path.read_bytes(), str(path), instead=f"{_RESULTS}, or the folder of a bundle")
 
 
-def read_result(content: bytes, name: str) -> Side:
+def read_result(content: bytes, name: str, *, instead: str = _RESULTS) -> Side:
     """Returns the figures of a result.
 
     Args:
         content: What `verify --json` or `bench --json` wrote.
         name: Of the file, for errors.
+        instead: What is taken, for errors.
 
     Raises:
         ManifestError: it is another kind of file, or damaged.
@@ -132,7 +141,8 @@ def read_result(content: bytes, name: str) -> Side:
     for field, read in (("checks", _verification), ("results", _benchmark)):
         if _has(content, field):
             return read(content, name)
-    raise ManifestError(f"{name} is not a bundle or a result of verify --json or bench --json")
+    found = next((what for field, what in _OTHERS.items() if _has(content, field)), "not a result")
+    raise ManifestError(f"{name} is {found}: name {instead}")
 
 
 def _verification(content: bytes, name: str) -> Side:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from pocketvae.benchmarks.compare.comparison import Change, Difference, Key, Measurement
 from pocketvae.benchmarks.devices import DeviceState, Fleet
 from pocketvae.benchmarks.not_run import NotRun
-from pocketvae.reporting.text import count_of
+from pocketvae.reporting.text import count_of, named
 
 # As many devices with the same fate are named one by one.
 _NAMED = 12
@@ -55,6 +55,11 @@ def by_model(figures: Mapping[Key, Measurement], fleet: Fleet) -> Figures:
     for key, figure in figures.items():
         groups.setdefault(_group(key, fleet), []).append(figure)
     return {key: _together(found, key[2]) for key, found in groups.items()}
+
+
+def failures(figures: Mapping[Key, Measurement], fleet: Fleet) -> list[tuple[str, str, str, str]]:
+    """Returns what failed by model of device, as `by_model` names it, each with a device on which it did."""
+    return [(*_group(key, fleet), key[1].partition(_SETTING)[0]) for key, item in figures.items() if not item.passed]
 
 
 def paired(before: Figures, of_before: Fleet, after: Figures, of_after: Fleet) -> tuple[Figures, Figures]:
@@ -119,7 +124,7 @@ def device_notes(before: Fleet, after: Fleet) -> tuple[str, ...]:
         notes.append(f"{_note('lost', [device.name for device in lost if device.reason == reason])}: {reason}")
     silent = _silent(before, after)
     if silent:
-        notes.append(f"not compared: {_first(silent)}: no device ran on both sides")
+        notes.append(f"not compared: {named(silent, _NAMED)}: no device ran on both sides")
     return tuple(note for note in notes if note)
 
 
@@ -141,9 +146,4 @@ def _together(figures: Sequence[Measurement], what: str) -> Measurement:
 def _note(fate: str, names: list[str]) -> str:
     if not names:
         return ""
-    return f"{count_of(len(names), 'device')} {fate}: {_first(names)}"
-
-
-def _first(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+    return f"{count_of(len(names), 'device')} {fate}: {named(names, _NAMED)}"

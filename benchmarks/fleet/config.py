@@ -120,16 +120,19 @@ def parse_fleet(data: Mapping[str, Any], name: str) -> FleetConfig:
 
 def _check_apart(devices: tuple[DeviceConfig, ...], name: str) -> None:
     """Refuses two devices of one name, and two of one target, which would be the same one twice."""
-    for what in (NAME, TARGET):
-        seen: dict[str, str] = {}
-        for device in devices:
-            value = str(getattr(device, what))
-            if value in seen:
-                raise SpecError(
-                    f"two devices in {name} have the {what} {value}"
-                    + (f": {seen[value]} and {device.name}" if what == TARGET else "")
-                )
-            seen[value] = device.name
+    targets: dict[str, str] = {}
+    names = [device.name for device in devices]
+    for device in devices:
+        if names.count(device.name) > 1:
+            raise SpecError(
+                f'two devices in {name} have the name {device.name}: give each its own, such as "{device.name}-2"'
+            )
+        if device.target in targets:
+            raise SpecError(
+                f"two devices in {name} have the target {device.target}, {targets[device.target]} and {device.name}: "
+                "it is one device, so leave one of them out"
+            )
+        targets[device.target] = device.name
 
 
 def _device(
@@ -177,6 +180,8 @@ def _labels(item: Mapping[str, Any], where: str) -> dict[str, str]:
                 f"a label of {where} must be a word of small letters, digits, hyphens and underscores, and neither "
                 f"{NAME} nor {TARGET}, got {quoted(label)}"
             )
+        if value == "":
+            raise SpecError(f"the label {label} of {where} must not be empty: leave it out, or give it a value")
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             raise SpecError(
                 f"the label {label} of {where} must be text of one line without commas and equals signs, "

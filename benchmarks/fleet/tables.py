@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from statistics import median
 
 from pocketvae.benchmarks.devices import Device, DeviceState, Fleet, ModelLatency, ModelParity, Outlier
 from pocketvae.benchmarks.parity.results import Check, Verdict, VerifyResult, verdict_of
 from pocketvae.benchmarks.parity.tables import check_error_ratio, format_value, worst_check
-from pocketvae.reporting.text import Row, count_of, format_us
+from pocketvae.reporting.text import Row, count_of, format_us, named
 
-# As many devices of one row are named.
-_NAMED = 3
 MODELS_LESS = ("limit", "unfinished", "on")
 DEVICES_LESS = ("labels", "seconds", "limit", "target")
 
@@ -130,7 +127,7 @@ def failure_lines(fleet: Fleet) -> list[str]:
     """Returns one line per artifact and model that failed: on which devices."""
     return [
         f"{item.artifact} on {len(item.failed)} of {count_of(item.devices, 'device')} of {item.model} "
-        f"({_named(item.failed)}): {_what(item)}"
+        f"({named(item.failed)}): {_what(item)}"
         for item in fleet.parity
         if item.failed
     ]
@@ -185,10 +182,4 @@ def _ends(item: ModelLatency) -> tuple[float, float]:
 
 
 def _outliers_text(item: ModelLatency) -> str:
-    named = [f"{outlier.device} x{outlier.ratio:.2f}" for outlier in item.outliers]
-    return _named(named)
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+    return named([f"{outlier.device} x{outlier.ratio:.2f}" for outlier in item.outliers])

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from pocketvae.benchmarks.trends.trends import Moment, Series, Trends, text_of, trends_line, trends_table, what_changed
+from pocketvae.benchmarks.trends.trends import (
+    Moment,
+    Series,
+    Trends,
+    failure_lines,
+    lost_lines,
+    text_of,
+    trends_line,
+    trends_table,
+    what_changed,
+)
 from pocketvae.reporting.html import Figure, Table
 from pocketvae.reporting.templates import render
 from pocketvae.reporting.trend_chart import TrendPoint, trend_chart
@@ -17,7 +27,8 @@ def trends_page(trends: Trends) -> str:
     values = {
         "title": "pocketvae history",
         "verdict": trends_line(trends),
-        "failed": any(not item.last.passed for item in trends.series),
+        "failures": failure_lines(trends),
+        "lost": lost_lines(trends),
         "figures": [trend_figure(item) for item in trends.changed],
         "table_of_all": Table(caption="Every figure; what has changed comes first", headers=headers, rows=rows),
     }

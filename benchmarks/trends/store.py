@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,25 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pocketvae.benchmarks.compare.compare import Side, read_result
+from pocketvae.benchmarks.compare.fleets import failures
+from pocketvae.benchmarks.devices import DeviceState
+from pocketvae.benchmarks.trends.layout import bring_up_to_date, version_of
 from pocketvae.errors import ManifestError, SpecError
-from pocketvae.system.files import sha256_bytes
+from pocketvae.system.files import sha256_bytes, write_new
 
-# "PVAE", which `file` and this module know the file by.
-_APPLICATION = 0x50564145
-_VERSION = 1
-_TABLES = """
-CREATE TABLE results (
-    id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, added TEXT NOT NULL,
-    revision TEXT NOT NULL, label TEXT NOT NULL, machine TEXT NOT NULL, environment TEXT NOT NULL
-) STRICT;
-CREATE TABLE figures (
-    result INTEGER NOT NULL REFERENCES results (id), artifact TEXT NOT NULL, target TEXT NOT NULL, what TEXT NOT NULL,
-    value REAL, passed INTEGER NOT NULL, PRIMARY KEY (result, artifact, target, what)
-) STRICT, WITHOUT ROWID;
-"""
 _WAIT_S = 30.0
 
 
@@ -66,11 +57,14 @@ class Entry:
 
     Attributes:
         number: Of the result, in the order in which they were added.
+        kind: Of the result: a verification or a benchmark.
         added: When, in UTC, as ISO 8601 writes it.
         value: None where there is a verdict and no number.
+        failed_on: Of a model of device, the devices on which it failed.
     """
 
     number: int
+    kind: str
     added: str
     origin: Origin
     artifact: str
@@ -79,54 +73,103 @@ class Entry:
     machine: str
     value: float | None
     passed: bool
+    failed_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceEntry:
+    """What became of one device of a fleet in one result; `number` and `added` are as for `Entry`."""
+
+    number: int
+    added: str
+    origin: Origin
+    name: str
+    model: str
+    state: DeviceState
+    reason: str
+
+
+def add_results(path: Path, results: Sequence[Path], origin: Origin) -> list[Added]:
+    """Adds results to a history, all of them or none; one that is there already takes a new label at most.
+
+    Where there is no history, one is made: whole, or not at all. Several processes may add at the same time.
+
+    Args:
+        path: The history.
+        results: Files that `verify --json` or `bench --json` wrote.
+        origin: Where they come from.
+
+    Returns:
+        What was done with each.
+
+    Raises:
+        ManifestError: a result is another kind of file, or damaged.
+        SpecError: the history is another file, or cannot be written.
+    """
+    _check_place(path)
+    # All of them are read before the first is added.
+    read = [_read(result) for result in results]
+    if not path.exists():
+        with History.in_memory(path) as history:
+            added = history.insert(read, origin)
+            # Another process may have made it meanwhile.
+            with contextlib.suppress(FileExistsError):
+                write_new(path, history.content())
+                return added
+    with History(path) as history:
+        return history.insert(read, origin)
+
+
+def _check_place(path: Path) -> None:
+    if path.is_dir():
+        raise SpecError(f"--db takes a file, and {path} is a folder: name one in it, such as {path / 'history.sqlite'}")
+    if not path.absolute().parent.is_dir():
+        raise SpecError(f"the folder of {path} does not exist: create it first")
 
 
 class History:
-    """A file of results; a context manager. Several processes may add to it at the same time."""
+    """A file of results; a context manager."""
 
-    def __init__(self, path: Path, *, create: bool) -> None:
+    def __init__(self, path: Path) -> None:
         """Opens a file.
-
-        Args:
-            path: Where it is.
-            create: Whether it is made where there is none.
 
         Raises:
             SpecError: it is not there, or not a history.
         """
-        self.path = path
-        if not create and not path.is_file():
+        _check_place(path)
+        if not path.exists():
             raise SpecError(f"{path} does not exist: pocketvae history add RESULT.json --db {path} makes it")
-        if not path.absolute().parent.is_dir():
-            raise SpecError(f"the folder of {path} does not exist: create it first")
+        self._open(path, path)
+
+    @classmethod
+    def in_memory(cls, path: Path) -> Self:
+        """Returns an empty one that `path` is to become."""
+        history = cls.__new__(cls)
+        history._open(path, Path(":memory:"))
+        return history
+
+    def _open(self, path: Path, place: Path) -> None:
+        self.path = path
         try:
-            self._base = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
+            self._base = sqlite3.connect(place, timeout=_WAIT_S, isolation_level=None)
         except sqlite3.Error as e:
             raise SpecError(f"{path} cannot be opened: {e}") from e
         try:
-            with self._transaction():
-                self._check(path)
+            with self._transaction("DEFERRED"):
+                self._version = version_of(self._base, path)
         except BaseException:
             self._base.close()
             raise
 
-    def _check(self, path: Path) -> None:
-        application, version = (self._base.execute(f"PRAGMA {name}").fetchone()[0] for name in _KINDS)
-        if application == 0 and not self._base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            for statement in _TABLES.split(";\n"):
-                self._base.execute(statement)
-            self._base.execute(f"PRAGMA application_id = {_APPLICATION}")
-            self._base.execute(f"PRAGMA user_version = {_VERSION}")
-        elif application != _APPLICATION:
-            raise SpecError(f"{path} is not a history of pocketvae")
-        elif version != _VERSION:
-            raise SpecError(f"{path} has version {version}, and this pocketvae knows version {_VERSION}: update it")
+    def content(self) -> bytes:
+        """Returns the bytes of the file."""
+        return self._base.serialize()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Makes all of a block happen or nothing; others wait."""
+    def _transaction(self, kind: str) -> Iterator[None]:
+        """Makes all of a block happen or nothing; others wait for one that is `IMMEDIATE`, which may write."""
         try:
-            self._base.execute("BEGIN IMMEDIATE")
+            self._base.execute(f"BEGIN {kind}")
             try:
                 yield
             except BaseException:
@@ -134,29 +177,14 @@ class History:
                 raise
             self._base.execute("COMMIT")
         except sqlite3.Error as e:
-            raise SpecError(f"{self.path} is not a history of pocketvae, or cannot be written: {e}") from e
+            doing = "written" if kind == "IMMEDIATE" else "read"
+            raise SpecError(f"{self.path} is not a history of pocketvae, or cannot be {doing}: {e}") from e
 
-    def add(self, path: Path, origin: Origin) -> Added:
-        """Adds one result; see `add_all`."""
-        return self.add_all([path], origin)[0]
-
-    def add_all(self, paths: Sequence[Path], origin: Origin) -> list[Added]:
-        """Adds results, all of them or none; one that is there already is not added again, but takes a new label.
-
-        Args:
-            paths: Files that `verify --json` or `bench --json` wrote.
-            origin: Where they come from.
-
-        Returns:
-            What was done with each.
-
-        Raises:
-            ManifestError: one is another kind of file, or damaged.
-            SpecError: the history cannot be written.
-        """
-        read = [_read(path) for path in paths]
-        with self._transaction():
-            return [self._insert(digest, side, origin) for digest, side in read]
+    def insert(self, results: Sequence[tuple[str, Side]], origin: Origin) -> list[Added]:
+        """Adds results by their SHA-256; see `add_results`."""
+        with self._transaction("IMMEDIATE"):
+            bring_up_to_date(self._base, self.path)
+            return [self._insert(digest, side, origin) for digest, side in results]
 
     def _insert(self, digest: str, side: Side, origin: Origin) -> Added:
         now, software = datetime.now(UTC).isoformat(timespec="seconds"), json.dumps(_software(side), sort_keys=True)
@@ -167,11 +195,19 @@ class History:
             return self._label(digest, origin.label)
         # Of a fleet by model: devices come and go.
         figures = side.levels()
-        self._base.executemany(
-            "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?)",
-            [(added.lastrowid, *key, item.value, item.passed) for key, item in figures.items()],
+        self._insert_rows(
+            "figures", added.lastrowid, [(*key, item.value, item.passed) for key, item in figures.items()]
         )
+        if side.fleet is not None:
+            devices = [(item.name, item.model, item.state.value, item.reason) for item in side.fleet.devices]
+            self._insert_rows("devices", added.lastrowid, devices)
+            self._insert_rows("failures", added.lastrowid, failures(side.figures, side.fleet))
         return Added(figures=len(figures))
+
+    def _insert_rows(self, table: str, result: int | None, rows: Sequence[tuple[object, ...]]) -> None:
+        if rows:
+            marks = ", ".join("?" * (1 + len(rows[0])))
+            self._base.executemany(f"INSERT INTO {table} VALUES ({marks})", [(result, *row) for row in rows])  # noqa: S608
 
     def _label(self, digest: str, label: str) -> Added:
         """Gives a result that is there already the label that it is added with; without one it keeps its own."""
@@ -183,13 +219,19 @@ class History:
 
     def entries(self) -> list[Entry]:
         """Returns every figure, in the order in which results were added."""
+        failed: dict[tuple[object, ...], list[str]] = {}
+        for *key, device in self._devices(
+            "SELECT result, artifact, target, what, device FROM failures ORDER BY device"
+        ):
+            failed.setdefault(tuple(key), []).append(device)
         query = (
-            "SELECT id, added, revision, label, artifact, target, what, machine, value, passed "
+            "SELECT id, kind, added, revision, label, artifact, target, what, machine, value, passed "
             "FROM figures JOIN results ON id = result ORDER BY id, artifact, target, what"
         )
         return [
             Entry(
                 number=number,
+                kind=kind,
                 added=added,
                 origin=Origin(revision=revision, label=label),
                 artifact=artifact,
@@ -198,11 +240,41 @@ class History:
                 machine=machine,
                 value=value,
                 passed=bool(passed),
+                failed_on=tuple(failed.get((number, artifact, target, what), ())),
             )
-            for number, added, revision, label, artifact, target, what, machine, value, passed in self._base.execute(
+            for number, kind, added, revision, label, artifact, target, what, machine, value, passed in self._rows(
                 query
             )
         ]
+
+    def devices(self) -> list[DeviceEntry]:
+        """Returns what became of every device of fleets, in the order in which results were added."""
+        query = (
+            "SELECT id, added, revision, label, name, model, state, reason "
+            "FROM devices JOIN results ON id = result ORDER BY id, name"
+        )
+        return [
+            DeviceEntry(
+                number=number,
+                added=added,
+                origin=Origin(revision=revision, label=label),
+                name=name,
+                model=model,
+                state=DeviceState(state),
+                reason=reason,
+            )
+            for number, added, revision, label, name, model, state, reason in self._devices(query)
+        ]
+
+    def _devices(self, query: str) -> list[tuple[Any, ...]]:
+        """Returns rows of what the first version of the file did not have."""
+        return self._rows(query) if self._version > 1 else []
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        if not self._version:
+            return []
+        with self._transaction("DEFERRED"):
+            return self._base.execute(query).fetchall()
 
     def __enter__(self) -> Self:
         return self
@@ -211,9 +283,6 @@ class History:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._base.close()
-
-
-_KINDS = ("application_id", "user_version")
 
 
 def _read(path: Path) -> tuple[str, Side]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from statistics import median
 
+from pocketvae.benchmarks.devices import DeviceState
 from pocketvae.benchmarks.trends.changes import change_points, ratio
-from pocketvae.benchmarks.trends.store import Entry
+from pocketvae.benchmarks.trends.store import DeviceEntry, Entry
 from pocketvae.errors import SpecError
-from pocketvae.reporting.text import Row, count_of
+from pocketvae.reporting.text import Row, count_of, named
 from pocketvae.spec import STRICT
 
 TRENDS_SCHEMA_VERSION = 1
@@ -28,6 +29,7 @@ class Moment:
         value: The figure; None where there is a verdict alone.
         passed: The verdict of a check; True of what has none.
         changed: Whether a new level begins here.
+        failed_on: Of a model of device, the devices on which the check failed.
     """
 
     __pydantic_config__ = STRICT
@@ -38,6 +40,12 @@ class Moment:
     value: float | None
     passed: bool
     changed: bool
+    failed_on: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The result as text: its revision or number, and the day on which it was added."""
+        return f"{self.revision or f'result {self.number}'} ({self.added[:10]})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +58,8 @@ class Series:
         what: Name of a check, `size_bytes` or `median_s`.
         machine: The processor that all of its results are from.
         moments: In the order in which results were added.
+        fails: Whether the check fails in the newest result of its kind that has its artifact, target and machine; one
+            that this result does not have any more does not.
     """
 
     __pydantic_config__ = STRICT
@@ -58,6 +68,7 @@ class Series:
     what: str
     machine: str
     moments: tuple[Moment, ...]
+    fails: bool
 
     @property
     def has_changed(self) -> bool:
@@ -72,18 +83,45 @@ class Series:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LostDevice:
+    """A device of a fleet that ran nothing in the newest result that has it.
+
+    Attributes:
+        name: As the fleet's file has it.
+        model: What it is one of.
+        reason: Why it ran nothing.
+        result: The number of that result.
+        last_ran: The newest result in which it ran; None where there is none.
+    """
+
+    __pydantic_config__ = STRICT
+    name: str
+    model: str
+    reason: str
+    result: int
+    last_ran: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trends:
     """What a history says.
 
     Attributes:
         results: How many results there are.
         series: Those that were asked for; what has changed comes first.
+        lost: Devices of fleets that are lost now.
     """
 
     __pydantic_config__ = STRICT
     schema_version: int = TRENDS_SCHEMA_VERSION
     results: int
     series: tuple[Series, ...]
+    lost: tuple[LostDevice, ...] = ()
+
+    @property
+    def failing(self) -> tuple[Series, ...]:
+        """The checks that fail now."""
+        return tuple(item for item in self.series if item.fails)
 
     @property
     def changed(self) -> tuple[Series, ...]:
@@ -105,8 +143,13 @@ class Filter:
         return all(fnmatchcase(text, pattern) for text, pattern in pairs)
 
 
-def trends_of(entries: Sequence[Entry], wanted: Filter) -> Trends:
+def trends_of(entries: Sequence[Entry], wanted: Filter, devices: Sequence[DeviceEntry] = ()) -> Trends:
     """Returns the series of a history.
+
+    Args:
+        entries: All of its figures.
+        wanted: Which of them are asked for.
+        devices: What became of the devices of fleets.
 
     Raises:
         SpecError: nothing in it is asked for.
@@ -115,16 +158,36 @@ def trends_of(entries: Sequence[Entry], wanted: Filter) -> Trends:
     for entry in entries:
         if wanted.takes(entry):
             groups.setdefault((entry.artifact, entry.target, entry.what, entry.machine), []).append(entry)
-    if not entries:
+    if not entries and not devices:
         raise SpecError("the history is empty: pocketvae history add RESULT.json adds to it")
-    if not groups:
+    lost = [item for item in _lost(devices) if fnmatchcase(item.model, wanted.target)]
+    if not groups and not lost:
         raise SpecError("the history has no such figure: leave out a filter to see what it has")
-    series = [_series(found) for found in groups.values()]
+    fleets = {device.number for device in devices}
+    newest = {_subject(entry, fleets): entry.number for entry in entries}
+    series = [_series(found, newest[_subject(found[-1], fleets)]) for found in groups.values()]
     ordered = sorted(series, key=lambda item: not item.has_changed)
-    return Trends(results=len({entry.number for entry in entries}), series=tuple(ordered))
+    results = {entry.number for entry in entries} | fleets
+    return Trends(results=len(results), series=tuple(ordered), lost=tuple(lost))
 
 
-def _series(entries: Sequence[Entry]) -> Series:
+def _subject(entry: Entry, fleets: Collection[int]) -> tuple[str, ...]:
+    """Returns what the newest result decides about; devices of fleets may be reached from any machine."""
+    machine = "" if entry.number in fleets else entry.machine
+    return entry.kind, entry.artifact, entry.target, machine
+
+
+def _lost(devices: Sequence[DeviceEntry]) -> list[LostDevice]:
+    newest = {device.name: device for device in devices}
+    ran = {device.name: device.number for device in devices if device.state is not DeviceState.LOST}
+    return [
+        LostDevice(name=name, model=item.model, reason=item.reason, result=item.number, last_ran=ran.get(name))
+        for name, item in newest.items()
+        if item.state is DeviceState.LOST
+    ]
+
+
+def _series(entries: Sequence[Entry], newest: int) -> Series:
     places = [place for place, entry in enumerate(entries) if entry.value is not None]
     found = change_points([value for entry in entries if (value := entry.value) is not None])
     changes = {places[place] for place in found}
@@ -138,10 +201,18 @@ def _series(entries: Sequence[Entry]) -> Series:
             value=entry.value,
             passed=entry.passed,
             changed=place in changes,
+            failed_on=entry.failed_on,
         )
         for place, entry in enumerate(entries)
     )
-    return Series(artifact=first.artifact, target=first.target, what=first.what, machine=first.machine, moments=moments)
+    return Series(
+        artifact=first.artifact,
+        target=first.target,
+        what=first.what,
+        machine=first.machine,
+        moments=moments,
+        fails=not moments[-1].passed and moments[-1].number == newest,
+    )
 
 
 def trends_table(trends: Trends, *, everything: bool) -> tuple[Row, list[Row]]:
@@ -171,12 +242,50 @@ def what_changed(series: Series) -> str:
         before, now = series.moments[place - 1], series.moments[place]
         where = now.revision or f"result {now.number}"
         if now.passed != before.passed:
+            if not now.passed and not series.fails:
+                return f"failed in {where}, not checked since"
             return f"{'passes' if now.passed else 'FAILS'} since {where}"
         if now.changed and before.value is not None and now.value is not None:
             # Of a time the levels tell more than the two values beside the change.
             share = ratio(_level(series.moments[:place], -1), _level(series.moments[place:], 1))
             return f"{share:+.1%} since {where}" if share is not None else f"since {where}"
     return ""
+
+
+def failure_lines(trends: Trends) -> list[str]:
+    """Returns one line for each artifact and target that fails now: in which checks, on which devices, since when."""
+    groups: dict[tuple[str, str, str], list[Series]] = {}
+    for item in trends.failing:
+        groups.setdefault((item.artifact, item.target, item.machine), []).append(item)
+    several = len({item.machine for item in trends.series}) > 1
+    return [
+        f"{artifact} on {target}{f' of {machine}' if several else ''} FAILS{_how(found)}"
+        for (artifact, target, machine), found in groups.items()
+    ]
+
+
+def _how(found: Sequence[Series]) -> str:
+    devices = sorted({name for item in found for name in item.last.failed_on})
+    passed = [[place for place, moment in enumerate(item.moments) if moment.passed] for item in found]
+    # Of several checks the one that has failed for longest says since when.
+    longest, places = min(zip(found, passed, strict=True), key=lambda pair: pair[0].moments[_after(pair[1])].number)
+    last = f"last passed in {longest.moments[places[-1]].where}" if places else "never passed here"
+    where = f" on {named(devices)}" if devices else ""
+    checks = named([item.what for item in found])
+    return f"{where} since {longest.moments[_after(places)].where}: {checks}; {last}"
+
+
+def _after(places: Sequence[int]) -> int:
+    return places[-1] + 1 if places else 0
+
+
+def lost_lines(trends: Trends) -> list[str]:
+    """Returns one line for each device that is lost now, which is no failure."""
+    return [
+        f"{item.name} ({item.model}) was lost in result {item.result}: {item.reason}; "
+        + (f"last ran in result {item.last_ran}" if item.last_ran is not None else "never ran here")
+        for item in trends.lost
+    ]
 
 
 def _level(moments: Sequence[Moment], direction: int) -> float:
@@ -195,10 +304,11 @@ def _level(moments: Sequence[Moment], direction: int) -> float:
 
 def trends_line(trends: Trends) -> str:
     """Returns a sentence: how much there is, and how much of it has changed."""
-    failing = sum(not item.last.passed for item in trends.series)
+    failing = len(trends.failing)
     changed, results = count_of(len(trends.changed), "figure"), count_of(trends.results, "result")
-    line = f"{changed} of {len(trends.series)} changed in {results}"
-    return f"{line}; {failing} {'fails' if failing == 1 else 'fail'} now" if failing else line
+    parts = [f"{changed} of {len(trends.series)} changed in {results}"]
+    parts += [f"{failing} {'fails' if failing == 1 else 'fail'} now"] if failing else []
+    return "; ".join([*parts, *([f"{count_of(len(trends.lost), 'device')} lost"] if trends.lost else [])])
 
 
 def text_of(moment: Moment, what: str) -> str:

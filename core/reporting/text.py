@@ -1,6 +1,8 @@
-"""Numbers as text, formatted the same way in every table."""
+"""Numbers and names as text, formatted the same way in every table."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 Row = list[str]
 
@@ -16,6 +18,12 @@ def format_ratio(ratio: float | None) -> str:
     if ratio is None:
         return "-"
     return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.1f}"
+
+
+def named(names: Sequence[str], most: int = 3) -> str:
+    """Returns some names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def count_of(count: int, noun: str) -> str:

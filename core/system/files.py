@@ -44,6 +44,30 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.write(data)
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """Writes a file that is not there yet: whole, or not at all.
+
+    Raises:
+        FileExistsError: another process made it meanwhile; it is what that process wrote.
+        OSError: the folder is missing, not writable or full.
+    """
+    final = _behind_links(path)
+    with naming_output(path), _beside(final) as temporary:
+        temporary.write_bytes(data)
+        _sync(temporary)
+        try:
+            os.link(temporary, final)
+        except FileExistsError:
+            temporary.unlink()
+            raise
+        except OSError:  # a file system without links
+            if final.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+            temporary.rename(final)
+        else:
+            temporary.unlink()
+
+
 @contextlib.contextmanager
 def naming_output(path: Path) -> Iterator[None]:
     """Names the output as it was typed where the system names a temporary file beside it, or none, as of a full disk.
@@ -88,7 +112,17 @@ def staged_file(final: Path, *, force: bool) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _replacing(final: Path) -> Iterator[Path]:
-    """Yields an empty file to write to, which takes the place of `final` when the block ends well.
+    """Yields an empty file to write to, which takes the place of `final` when the block ends well."""
+    with _beside(final) as temporary:
+        yield temporary
+        _sync(temporary)
+        _keep_mode(final, temporary)
+        temporary.replace(final)
+
+
+@contextlib.contextmanager
+def _beside(final: Path) -> Iterator[Path]:
+    """Yields an empty file beside `final`, which is removed if the block does not end well.
 
     What killed processes left of the same file is removed.
     """
@@ -96,11 +130,12 @@ def _replacing(final: Path) -> Iterator[Path]:
     temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
     with settled_on_error(partial(temporary.unlink, missing_ok=True)), new_held_file(temporary):
         yield temporary
-        # Windows syncs only what is open for writing.
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        _keep_mode(final, temporary)
-        temporary.replace(final)
+
+
+def _sync(file: Path) -> None:
+    # Windows syncs only what is open for writing.
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
 
 
 def _remove_abandoned(final: Path) -> None:

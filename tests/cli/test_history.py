@@ -43,8 +43,9 @@ def test_another_label_of_the_same_result_is_taken(command, result, tmp_path):
 
 def test_a_check_that_fails_now_is_the_exit_code(command, result, tmp_path):
     db = tmp_path / "h.sqlite"
-    command("history", "add", result, "--db", db)
+    command("history", "add", result, "--db", db, "--revision", "")
     document = json.loads(result.read_text())
+    result.with_name("good.json").write_text(json.dumps(document))
     document["checks"][0]["passed"] = False
     result.write_text(json.dumps(document))
     command("history", "add", result, "--db", db, "--revision", "bad")
@@ -52,6 +53,10 @@ def test_a_check_that_fails_now_is_the_exit_code(command, result, tmp_path):
     assert shown.code == 1
     assert "FAILS since bad" in shown.out
     assert "1 fails now" in shown.out
+    assert " on host FAILS since bad (" in shown.out
+    assert "; last passed in result 1 (" in shown.out
+    command("history", "add", result.with_name("good.json"), "--db", db, "--revision", "good")
+    assert command("history", "show", "--db", db).code == 0
 
 
 def test_the_commit_of_the_folder_is_the_revision(command, result, tmp_path, monkeypatch):
@@ -87,6 +92,7 @@ def test_options_may_come_first(command, result, tmp_path):
 def test_all_results_are_added_or_none(command, refused, result, tmp_path):
     db, other = tmp_path / "h.sqlite", tmp_path / "other.json"
     other.write_text("{}")
-    refused("is not a bundle or a result of verify", "history", "add", result, other, "--db", db)
-    refused("the history is empty", "history", "show", "--db", db)
+    refused("other.json is not a result: name a file that verify", "history", "add", result, other, "--db", db)
+    refused("--db takes a file, and .* is a folder", "history", "add", result, "--db", tmp_path)
+    assert not db.exists()
     assert "figures added" in command("history", "add", result, "--db", db).out

@@ -175,9 +175,14 @@ def test_another_runtime_is_noted(tmp_path, bundles):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("not json", "is not a bundle or a result"),
-        ("[]", "is not a bundle or a result"),
-        ('{"schema_version": 1, "runs": []}', "is not a bundle or a result"),
+        (
+            "not json",
+            "x.json is not a result: name a file that verify --json or bench --json wrote, or the folder of a b",
+        ),
+        ("[]", "is not a result"),
+        ('{"schema_version": 1, "runs": []}', "is not a result"),
+        ('{"schema_version": 1, "differences": []}', "is what compare --json wrote: name a file that verify"),
+        ('{"schema_version": 1, "artifacts": []}', "is the manifest of a bundle: name"),
         ('{"schema_version": 99, "checks": []}', "schema_version 99, but this pocketvae reads up to"),
         (
             '{"schema_version": 1, "checks": [], "surprise": 1}',

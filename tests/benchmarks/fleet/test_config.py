@@ -57,8 +57,14 @@ def device(name="a", **more):
         ({"devices": [{"target": "host"}]}, r"device 1 in f\.toml must have a name$"),
         ({"devices": [device(name=3)]}, "must have a name, got 3"),
         ({"devices": [device("a,b")]}, "must be at most 64 letters, digits"),
-        ({"devices": [device(), device()]}, r"two devices in f\.toml have the name a$"),
-        ({"devices": [device(), device("b", target="android:a")]}, "have the target android:a: a and b"),
+        (
+            {"devices": [device(), device()]},
+            r'two devices in f\.toml have the name a: give each its own, such as "a-2"$',
+        ),
+        (
+            {"devices": [device(), device("b", target="android:a")]},
+            "have the target android:a, a and b: it is one device",
+        ),
         ({"devices": [device(target="ard64")]}, r"device 'a' in f\.toml: unknown target 'ard64': did you mean 'arm64'"),
         ({"devices": [device(target="other.toml")]}, "a fleet such as other.toml stands alone"),
         ({"devices": [device(group="pixl")], "groups": {"pixel": {}}}, "unknown group .*'pixl': did you mean 'pixel'"),
@@ -68,6 +74,10 @@ def device(name="a", **more):
         ({"devices": [device(labels={"name": "x"})]}, "neither name nor target, got 'name'"),
         ({"devices": [device(labels={"Site": "x"})]}, "small letters.*got 'Site'"),
         ({"devices": [device(labels={"site": "a,b"})]}, "without commas and equals signs, got 'a,b'"),
+        (
+            {"devices": [device(labels={"model": ""})]},
+            "label model of device 'a' in .* must not be empty: leave it out",
+        ),
         ({"devices": [device(labels={"site": 1})]}, "must be text of one line"),
         ({"devices": [device(labels="x")]}, "labels in device 'a' .* must be a table"),
         ({"devices": [device()], "at_once": 0}, r"at_once in f\.toml must be at least 1, got 0"),

@@ -8,7 +8,8 @@ import pytest
 
 from pocketvae.benchmarks import NotRun, verify_bundle
 from pocketvae.benchmarks.devices import Device, DeviceState, Fleet
-from pocketvae.benchmarks.trends.store import Added, History, Origin
+from pocketvae.benchmarks.trends import store
+from pocketvae.benchmarks.trends.store import Added, History, Origin, add_results
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError, SpecError
 
@@ -30,126 +31,207 @@ def written(tmp_path, verified):
     return write
 
 
-def test_a_result_is_added_once(tmp_path, written, verified):
-    with History(tmp_path / "h.sqlite", create=True) as history:
-        assert history.add(written(), Origin(revision="abc", label="main")) == Added(figures=len(verified.checks))
-        assert history.add(written(), Origin(revision="other")) == Added(figures=0)
-        entries = history.entries()
+@pytest.fixture
+def db(tmp_path):
+    return tmp_path / "h.sqlite"
+
+
+def add(db, result, origin=None):
+    return add_results(db, [result], origin or Origin())[0]
+
+
+def entries_of(db):
+    with History(db) as history:
+        return history.entries()
+
+
+def test_a_result_is_added_once(db, written, verified):
+    assert add(db, written(), Origin(revision="abc", label="main")) == Added(figures=len(verified.checks))
+    assert add(db, written(), Origin(revision="other")) == Added(figures=0)
+    entries = entries_of(db)
     assert len(entries) == len(verified.checks)
     assert {(entry.origin.revision, entry.origin.label) for entry in entries} == {("abc", "main")}
     assert {entry.value for entry in entries} == {check.value for check in verified.checks}
     assert all(entry.passed for entry in entries)
 
 
-def test_the_label_of_a_result_that_is_there_already_changes(tmp_path, written):
-    with History(tmp_path / "h.sqlite", create=True) as history:
-        history.add(written(), Origin(revision="abc", label="main"))
-        history.add(written(1), Origin(label="main"))
-        assert history.add(written(), Origin(label="v1")) == Added(figures=0, label="v1", old_label="main")
-        assert history.add(written(), Origin(label="v1")) == Added(figures=0)
-        entries = history.entries()
-    assert {(entry.number, entry.origin) for entry in entries} == {
+def test_the_label_of_a_result_that_is_there_already_changes(db, written):
+    add(db, written(), Origin(revision="abc", label="main"))
+    add(db, written(1), Origin(label="main"))
+    assert add(db, written(), Origin(label="v1")) == Added(figures=0, label="v1", old_label="main")
+    assert add(db, written(), Origin(label="v1")) == Added(figures=0)
+    assert {(entry.number, entry.origin) for entry in entries_of(db)} == {
         (1, Origin(revision="abc", label="v1")),
         (2, Origin(label="main")),
     }
 
 
-def test_a_fleet_is_kept_by_model(tmp_path, verified):
-    fleet = Fleet(
-        name="fleet.toml",
-        selection="",
-        elapsed_s=1.0,
-        devices=tuple(
-            Device(name=name, target=name, model="pixel-6", labels={}, state=state)
-            for name, state in (("a", DeviceState.DONE), ("b", DeviceState.DONE), ("c", DeviceState.LOST))
-        ),
+@pytest.fixture
+def of_fleet(tmp_path, verified):
+    """A result of two models: of one a device is lost and another fails, of the other the only one is lost."""
+    states = {"a": DeviceState.DONE, "b": DeviceState.DONE, "c": DeviceState.LOST, "d": DeviceState.LOST}
+    devices = tuple(
+        Device(
+            name=name,
+            target=name,
+            model="pi" if name == "d" else "pixel-6",
+            labels={},
+            state=state,
+            reason="gone" if state is DeviceState.LOST else "",
+        )
+        for name, state in states.items()
     )
-    checks = tuple(replace(check, target=name) for name in "ab" for check in verified.checks)
-    lost = (NotRun(artifact=verified.checks[0].artifact, target="c", reason="gone"),)
+    checks = tuple(
+        replace(check, target=name, passed=(name, place) != ("b", 0))
+        for name in "ab"
+        for place, check in enumerate(verified.checks)
+    )
+    lost = tuple(NotRun(artifact=verified.checks[0].artifact, target=name, reason="gone") for name in "cd")
+    fleet = Fleet(name="fleet.toml", selection="", elapsed_s=1.0, devices=devices)
     path = tmp_path / "fleet.json"
     path.write_text(encode(replace(verified, checks=checks, not_run=lost, fleet=fleet)))
-    with History(tmp_path / "h.sqlite", create=True) as history:
-        assert history.add(path, Origin()) == Added(figures=len(verified.checks))
-        entries = history.entries()
+    return path
+
+
+def test_a_fleet_is_kept_by_model_with_the_devices_that_fail_and_those_that_are_lost(db, of_fleet, verified):
+    assert add(db, of_fleet) == Added(figures=len(verified.checks))
+    with History(db) as history:
+        entries, devices = history.entries(), history.devices()
     assert {entry.target for entry in entries} == {"pixel-6"}
-    assert all(entry.passed for entry in entries)
+    [failed] = [entry for entry in entries if not entry.passed]
+    first = verified.checks[0]
+    assert (failed.artifact, failed.what) == (first.artifact, f"{first.output} {first.metric}".strip())
+    assert failed.failed_on == ("b",)
+    assert [(item.name, item.model, item.state.value, item.reason) for item in devices] == [
+        ("a", "pixel-6", "done", ""),
+        ("b", "pixel-6", "done", ""),
+        ("c", "pixel-6", "lost", "gone"),
+        ("d", "pi", "lost", "gone"),
+    ]
 
 
-def test_it_is_there_again_when_it_is_opened_again(tmp_path, written):
-    path = tmp_path / "h.sqlite"
+def test_a_file_of_the_first_version_is_read_and_goes_on(db, written, of_fleet):
+    add(db, written())
+    with sqlite3.connect(db) as base:
+        for table in ("devices", "failures"):
+            base.execute(f"DROP TABLE {table}")
+        base.execute("PRAGMA user_version = 1")
+    base.close()
+    before = db.read_bytes()
+    with History(db) as history:
+        assert history.devices() == []
+        assert {entry.number for entry in history.entries()} == {1}
+    assert db.read_bytes() == before
+    add(db, of_fleet)
+    with History(db) as history:
+        assert {item.number for item in history.devices()} == {2}
+        assert {entry.number for entry in history.entries()} == {1, 2}
+
+
+def test_it_is_there_again_when_it_is_opened_again(db, written):
     for number in range(3):
-        with History(path, create=True) as history:
-            history.add(written(number), Origin())
-    with History(path, create=False) as history:
-        assert [*dict.fromkeys(entry.number for entry in history.entries())] == [1, 2, 3]
+        add(db, written(number))
+    assert [*dict.fromkeys(entry.number for entry in entries_of(db))] == [1, 2, 3]
 
 
-def test_several_add_at_the_same_time(tmp_path, written):
+def test_several_add_at_the_same_time(db, written):
     results, problems = [written(number) for number in range(8)], []
 
-    def add(result):
+    def work(result):
         try:
-            with History(tmp_path / "h.sqlite", create=True) as history:
-                history.add(result, Origin())
+            add(db, result)
         except Exception as e:
             problems.append(e)
 
-    threads = [threading.Thread(target=add, args=(result,)) for result in results]
+    threads = [threading.Thread(target=work, args=(result,)) for result in results]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert problems == []
-    with History(tmp_path / "h.sqlite", create=False) as history:
-        assert len({entry.number for entry in history.entries()}) == 8
+    assert len({entry.number for entry in entries_of(db)}) == 8
 
 
-def test_what_is_no_result_adds_nothing(tmp_path, written):
+def test_what_is_no_result_adds_nothing(db, tmp_path, written):
     other = tmp_path / "other.json"
     other.write_text('{"schema_version": 1}')
-    with History(tmp_path / "h.sqlite", create=True) as history:
-        with pytest.raises(ManifestError, match="is not a bundle or a result of verify"):
-            history.add(other, Origin())
-        broken = tmp_path / "broken.json"
-        broken.write_text(written().read_text()[:-40])
-        with pytest.raises(ManifestError, match=r"broken\.json"):
-            history.add(broken, Origin())
-        assert history.entries() == []
+    with pytest.raises(
+        ManifestError, match=r"other\.json is not a result: name a file that verify --json or bench --json wrote$"
+    ):
+        add(db, other)
+    broken = tmp_path / "broken.json"
+    broken.write_text(written().read_text()[:-40])
+    with pytest.raises(ManifestError, match=r"broken\.json"):
+        add(db, broken)
+    assert not db.exists()
+
+
+def test_an_interruption_leaves_no_file_and_no_half_of_one(db, tmp_path, written, monkeypatch):
+    first, second = written(), written(1)
+    machine_of = store.machine_of
+
+    def interrupted(side):
+        if calls.append(side) or len(calls) == 2:
+            raise KeyboardInterrupt
+        return machine_of(side)
+
+    calls: list[object] = []
+    monkeypatch.setattr(store, "machine_of", interrupted)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        add_results(db, [first, second], Origin())
+    assert sorted(tmp_path.iterdir()) == before
+    monkeypatch.setattr(store, "machine_of", machine_of)
+    add(db, first)
+    calls.clear()
+    third = written(2)
+    monkeypatch.setattr(store, "machine_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        add_results(db, [second, third], Origin())
+    assert {entry.number for entry in entries_of(db)} == {1}
 
 
 @pytest.mark.parametrize("content", [b"text", b"SQLite format 3\x00" + bytes(200)])
-def test_another_file_is_left_alone(tmp_path, content):
-    path = tmp_path / "h.sqlite"
-    path.write_bytes(content)
+def test_another_file_is_left_alone(db, written, content):
+    db.write_bytes(content)
     with pytest.raises(SpecError, match="is not a history of pocketvae"):
-        History(path, create=True)
-    assert path.read_bytes() == content
+        add(db, written())
+    assert db.read_bytes() == content
 
 
-def test_another_database_is_left_alone(tmp_path):
-    path = tmp_path / "h.sqlite"
-    with sqlite3.connect(path) as base:
+def test_another_database_is_left_alone(db, written):
+    with sqlite3.connect(db) as base:
         base.execute("CREATE TABLE mine (a)")
     base.close()
-    before = path.read_bytes()
+    before = db.read_bytes()
     with pytest.raises(SpecError, match="is not a history of pocketvae"):
-        History(path, create=True)
-    assert path.read_bytes() == before
+        add(db, written())
+    assert db.read_bytes() == before
 
 
-def test_a_newer_one_is_refused(tmp_path):
-    path = tmp_path / "h.sqlite"
-    History(path, create=True).__exit__(None, None, None)
-    with sqlite3.connect(path) as base:
-        base.execute("PRAGMA user_version = 2")
+def test_an_empty_file_becomes_a_history(db, written):
+    db.touch()
+    assert entries_of(db) == []
+    add(db, written())
+    assert {entry.number for entry in entries_of(db)} == {1}
+
+
+def test_a_newer_one_is_refused(db, written):
+    add(db, written())
+    with sqlite3.connect(db) as base:
+        base.execute("PRAGMA user_version = 3")
     base.close()
-    with pytest.raises(SpecError, match="has version 2, and this pocketvae knows version 1"):
-        History(path, create=False)
+    with pytest.raises(SpecError, match="has version 3, and this pocketvae knows version 2"):
+        History(db)
 
 
-def test_one_that_is_not_there_is_named(tmp_path):
+def test_one_that_is_not_there_is_named(db, tmp_path, written):
     with pytest.raises(SpecError, match="does not exist: pocketvae history add"):
-        History(tmp_path / "h.sqlite", create=False)
+        History(db)
     with pytest.raises(SpecError, match="the folder of .* does not exist"):
-        History(tmp_path / "no" / "h.sqlite", create=True)
-    assert not (tmp_path / "h.sqlite").exists()
+        add(tmp_path / "no" / "h.sqlite", written())
+    with pytest.raises(
+        SpecError, match="--db takes a file, and .* is a folder: name one in it, such as .*history.sqlite"
+    ):
+        add(tmp_path, written())
+    assert not db.exists()

@@ -2,18 +2,28 @@
 
 import pytest
 
+from pocketvae.benchmarks.devices import DeviceState
 from pocketvae.benchmarks.trends.page import trends_page
-from pocketvae.benchmarks.trends.store import Entry, Origin
-from pocketvae.benchmarks.trends.trends import Filter, trends_line, trends_of, trends_table, what_changed
+from pocketvae.benchmarks.trends.store import DeviceEntry, Entry, Origin
+from pocketvae.benchmarks.trends.trends import (
+    Filter,
+    failure_lines,
+    lost_lines,
+    trends_line,
+    trends_of,
+    trends_table,
+    what_changed,
+)
 from pocketvae.errors import SpecError
 
 NAME = "decoder.int8.tflite"
 
 
-def entries(values, what="image p99_abs", *, failed=(), machine="a CPU, 2 cores", artifact=NAME):
+def entries(values, what="image p99_abs", *, failed=(), machine="a CPU, 2 cores", artifact=NAME, devices=(), start=1):
     return [
         Entry(
             number=number,
+            kind="a verification",
             added="2026-01-01T00:00:00+00:00",
             origin=Origin(revision=f"r{number}", label="<main>"),
             artifact=artifact,
@@ -22,9 +32,16 @@ def entries(values, what="image p99_abs", *, failed=(), machine="a CPU, 2 cores"
             machine=machine,
             value=value,
             passed=number not in failed,
+            failed_on=tuple(devices) if number in failed else (),
         )
-        for number, value in enumerate(values, start=1)
+        for number, value in enumerate(values, start=start)
     ]
+
+
+def device(number, name, *, lost):
+    state, reason = (DeviceState.LOST, "the cable was pulled") if lost else (DeviceState.DONE, "")
+    added, origin = "2026-01-01T00:00:00+00:00", Origin(revision=f"r{number}")
+    return DeviceEntry(number=number, added=added, origin=origin, name=name, model="pi", state=state, reason=reason)
 
 
 def only(found):
@@ -92,3 +109,53 @@ def test_the_page_has_a_chart_of_each_change_and_escapes_what_others_wrote():
     assert page.count('class="change"') == 2
     assert "r3, &lt;main&gt;, 0.9" in page
     assert "image mean_abs" in page
+
+
+def test_what_fails_is_named_with_its_devices_and_when_it_last_passed():
+    found = entries([0.5, 0.5, 0.9, 0.9], failed={3, 4}, devices=["d3", "d5"])
+    found += entries([1.0, 1.0, 1.0, 2.0], what="image mean_abs", failed={4}, devices=["d3"])
+    trends = trends_of(found, Filter())
+    since, last = "on d3, d5 since r3 (2026-01-01)", "last passed in r2 (2026-01-01)"
+    assert failure_lines(trends) == [f"{NAME} on host FAILS {since}: image p99_abs, image mean_abs; {last}"]
+    assert f"<li>{failure_lines(trends)[0]}</li>" in trends_page(trends)
+    [never] = failure_lines(trends_of(entries([0.5], failed={1}), Filter()))
+    assert never == f"{NAME} on host FAILS since r1 (2026-01-01): image p99_abs; never passed here"
+
+
+def test_the_newest_result_of_an_artifact_decides():
+    gone = entries([None], what="loads", failed={1})
+    trends = trends_of(gone + entries([0.5], start=2), Filter())
+    assert failure_lines(trends) == []
+    assert trends_line(trends) == "0 figures of 2 changed in 2 results"
+    assert len(failure_lines(trends_of(gone + entries([0.5], start=2, artifact="other.tflite"), Filter()))) == 1
+    again = trends_of(entries([None, None], what="loads", failed={2}) + entries([0.5], start=3), Filter())
+    assert what_changed(again.changed[0]) == "failed in r2, not checked since"
+
+
+def test_machines_fail_apart_but_not_those_that_a_fleet_is_reached_from():
+    failed, passed = entries([0.9], failed={1}), entries([0.5], start=2, machine="another CPU, 4 cores")
+    assert len(trends_of(failed + passed, Filter()).failing) == 1
+    devices = [device(number, "d1", lost=False) for number in (1, 2)]
+    assert trends_of(failed + passed, Filter(), devices).failing == ()
+
+
+def test_a_lost_device_is_told_until_it_runs_again_and_fails_nothing():
+    found, lost = entries([0.5]), [device(1, "d1", lost=False), device(1, "d2", lost=True), device(2, "d1", lost=True)]
+    trends = trends_of(found, Filter(), lost)
+    assert lost_lines(trends) == [
+        "d1 (pi) was lost in result 2: the cable was pulled; last ran in result 1",
+        "d2 (pi) was lost in result 1: the cable was pulled; never ran here",
+    ]
+    assert trends.failing == ()
+    assert trends_line(trends) == "0 figures of 1 changed in 2 results; 2 devices lost"
+    page = trends_page(trends)
+    assert 'class="verdict incomplete"' in page
+    assert f"<li>{lost_lines(trends)[0]}</li>" in page
+    back = trends_of(found, Filter(), [*lost, device(3, "d1", lost=False), device(3, "d2", lost=False)])
+    assert back.lost == ()
+    assert trends_of(found, Filter(target="ho*"), lost).lost == ()
+
+
+def test_a_history_of_lost_devices_alone_is_shown():
+    trends = trends_of([], Filter(), [device(1, "d1", lost=True)])
+    assert trends_line(trends) == "0 figures of 0 changed in 1 result; 1 device lost"

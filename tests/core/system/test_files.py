@@ -234,3 +234,33 @@ def test_an_output_is_named_as_it_was_typed(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="'other.npz'"), files.staged_file(Path("x.npz"), force=False):
         Path("other.npz").read_bytes()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_new_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "a.bin"
+    files.write_new(path, b"first")
+    with pytest.raises(FileExistsError):
+        files.write_new(path, b"second")
+    assert path.read_bytes() == b"first"
+    with pytest.raises(FileNotFoundError):
+        files.write_new(tmp_path / "no" / "a.bin", b"x")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_new(tmp_path / "b.bin", b"x")
+    assert names(tmp_path) == ["a.bin"]
+
+
+def test_a_new_file_needs_no_links(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    files.write_new(tmp_path / "a.bin", b"first")
+    with pytest.raises(FileExistsError):
+        files.write_new(tmp_path / "a.bin", b"second")
+    assert (tmp_path / "a.bin").read_bytes() == b"first"
+    assert names(tmp_path) == ["a.bin"]
