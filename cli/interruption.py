@@ -192,9 +192,10 @@ def _end_after_signal(receiver: socket.socket, stderr: int) -> None:
         if _state.is_lost:
             _raise_again(_state.number)
     notes = leftovers.settle_all()
-    # The main thread may hold the locks of Python's streams.
-    with contextlib.suppress(OSError):
-        os.write(stderr, f"{summary(notes)}\n".encode())
+    # Who accepted the signal has said so. The main thread may hold the locks of Python's streams.
+    if not _state.is_accepted:
+        with contextlib.suppress(OSError):
+            os.write(stderr, f"{summary(notes)}\n".encode())
     os._exit(_FIRST_EXIT_CODE + number)
 
 

@@ -3,11 +3,11 @@
 Names are loaded on first use, so that `import pocketvae` and the help of the command line are fast.
 """
 
-from typing import TYPE_CHECKING
-
 from pocketvae.lazy_names import lazy_names
 from pocketvae.version import VERSION as __version__
 
+# As type checkers know it: `typing` takes longer to load than all else here, and Ctrl-C is not handled before.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pocketvae.bundle.bundle import Bundle, open_bundle
     from pocketvae.bundle.manifest import Manifest

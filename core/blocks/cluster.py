@@ -12,26 +12,28 @@ import secrets
 import signal
 import socket
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import psutil
-
 from pocketvae.errors import SpecError, TargetError, missing_package
 from pocketvae.parsing import shortened
+from pocketvae.processes.watcher import Watcher
 from pocketvae.system.environment import logical_cores
 from pocketvae.system.temporary import temporary_directory
 
 LOCAL, AUTO = "local", "auto"
 _CLIENT = re.compile(r"ray://(?P<host>\[[^\]]+\]|[^:/\[\]]+):(?P<port>\d{1,5})")
 _CONNECT_TIMEOUT_S = 10.0
-_END_S = 10.0
 _MOST_WORKERS = 10_000
 # Results go through the work folder and none through Ray's memory, of which this is the least that there can be.
 _OBJECT_STORE_BYTES = 80 << 20
+# In bytes: the path of a socket has 103 at most on macOS, of which Ray and the folder's name take 92.
+_LONGEST_PARENT = 11
 # Nothing is reported to anybody, nothing is changed in the workers' environment, and no dashboard is served.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -84,42 +86,30 @@ def connected(cluster: Cluster) -> Iterator[ModuleType]:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "critical", "configure_logging": False}
         if cluster.address == LOCAL:
             # What Ray keeps on disk would stay in /tmp/ray; /dev/shm may be too small in a container.
-            folder = str(stack.enter_context(temporary_directory()))
+            folder = stack.enter_context(temporary_directory(_short_folder()))
+            # Ray's agents outlive what began them by a minute. It is closed behind `ray.shutdown`.
+            stack.callback(Watcher(folder).close)
             options |= {
                 "include_dashboard": False,
                 "num_cpus": cluster.threads * (cluster.workers or local_workers(cluster.threads)),
                 "num_gpus": 0,
                 "object_store_memory": _OBJECT_STORE_BYTES,
-                "_temp_dir": folder,
-                "_plasma_directory": folder,
+                "_temp_dir": str(folder),
+                "_plasma_directory": str(folder),
             }
-        this, begun = psutil.Process(), list[psutil.Process]()
-        before = this.children()
-        stack.callback(_shut_down, ray, begun)
+        stack.callback(ray.shutdown)
         try:
-            with _signals_kept(held=cluster.address == LOCAL):
+            with _signals_held() if cluster.address == LOCAL else contextlib.nullcontext():
                 ray.init(address=cluster.address, **options)
         except Exception as e:  # Ray raises a dozen unrelated types
             raise _refused(cluster.address, e) from e
-        finally:
-            begun += [process for process in this.children() if process not in before]
         yield ray
 
 
-def _shut_down(ray: ModuleType, begun: Sequence[psutil.Process]) -> None:
-    """Disconnects from Ray, and ends what is left of the processes that it began and of theirs.
-
-    Ray's agents look for the process that began them only now and then, and would be there for a minute.
-    """
-    family = list(begun)
-    for process in begun:
-        with contextlib.suppress(psutil.Error):
-            family += process.children(recursive=True)
-    ray.shutdown()
-    for process in family:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(family, timeout=_END_S)
+def _short_folder() -> Path:
+    """Returns where temporary folders are, or /tmp if Ray's sockets would have too long a path there."""
+    found = Path(tempfile.gettempdir())
+    return Path("/tmp") if len(os.fsencode(found)) > _LONGEST_PARENT and Path("/tmp").is_dir() else found  # noqa: S108
 
 
 def local_workers(threads: int) -> int:
@@ -199,26 +189,21 @@ def _refused(address: str, error: Exception) -> TargetError:
 
 
 @contextlib.contextmanager
-def _signals_kept(*, held: bool) -> Iterator[None]:
-    """Keeps what this program does at signals: Ray replaces it by its own.
-
-    Args:
-        held: Signals that come within the block take effect behind it: half started, Ray would leave processes.
-    """
+def _signals_held() -> Iterator[None]:
+    """Has signals that come within the block take effect behind it: half started, Ray ends the process as it likes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     names = ("SIGTERM", "SIGINT") if sys.platform == "win32" else ("SIGTERM", "SIGINT", "SIGHUP")
     before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
     came: list[int] = []
-    for number, handler in before.items():
-        if held and handler not in (None, signal.SIG_IGN):
-            signal.signal(number, lambda number, frame: came.append(number))
+    held = [number for number, handler in before.items() if handler not in (None, signal.SIG_IGN)]
+    for number in held:
+        signal.signal(number, lambda number, frame: came.append(number))
     try:
         yield
     finally:
-        for number, handler in before.items():
-            if handler is not None:
-                signal.signal(number, handler)
+        for number in held:
+            signal.signal(number, before[number])
         if came:
             signal.raise_signal(came[0])

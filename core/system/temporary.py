@@ -25,12 +25,16 @@ class TemporaryFolder:
     """A folder that stays until `remove`, for what does not end with a block.
 
     Attributes:
-        path: The folder, among the system's temporary ones.
+        path: The folder.
     """
 
-    def __init__(self) -> None:
-        """Makes the folder."""
-        parent = Path(tempfile.gettempdir())
+    def __init__(self, parent: Path | None = None) -> None:
+        """Makes the folder.
+
+        Args:
+            parent: Where; by default among the system's temporary ones.
+        """
+        parent = parent or Path(tempfile.gettempdir())
         _clear(parent)
         self.path = parent / f"pocketvae-{secrets.token_hex(8)}"
         self._lock: Lock | None = None
@@ -47,9 +51,9 @@ class TemporaryFolder:
 
 
 @contextlib.contextmanager
-def temporary_directory() -> Iterator[Path]:
-    """Yields an empty folder among the system's temporary ones, which is removed however the block ends."""
-    folder = TemporaryFolder()
+def temporary_directory(parent: Path | None = None) -> Iterator[Path]:
+    """Yields an empty folder, which is removed however the block ends; see `TemporaryFolder`."""
+    folder = TemporaryFolder(parent)
     try:
         yield folder.path
     finally:
