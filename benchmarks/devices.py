@@ -31,6 +31,8 @@ class Device:
         state: What became of it.
         reason: Why it is not done; empty where it is.
         elapsed_s: How long it took, from opening to the removal of copies.
+        lost_midway: Whether it ran something, and then nothing more of several artifacts: it is the device that was
+            lost, and not an artifact that does not run.
     """
 
     __pydantic_config__ = STRICT
@@ -41,6 +43,7 @@ class Device:
     state: DeviceState
     reason: str = ""
     elapsed_s: float = 0.0
+    lost_midway: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +134,12 @@ class Fleet:
     def unfinished(self) -> tuple[Device, ...]:
         """The devices that are not done, with their reasons."""
         return tuple(device for device in self.devices if device.state is not DeviceState.DONE)
+
+    def is_lost(self, device: str) -> bool:
+        """Whether a device was lost, wholly or midway: what it did not run says nothing of the artifacts."""
+        return any(
+            item.name == device and (item.state is DeviceState.LOST or item.lost_midway) for item in self.devices
+        )
 
     @property
     def models(self) -> dict[str, tuple[Device, ...]]:

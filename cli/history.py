@@ -84,8 +84,8 @@ def _show(arguments: argparse.Namespace) -> int:
     from pocketvae.benchmarks.trends.store import History
     from pocketvae.benchmarks.trends.trends import (
         Filter,
+        device_lines,
         failure_lines,
-        lost_lines,
         trends_line,
         trends_of,
         trends_table,
@@ -107,7 +107,7 @@ def _show(arguments: argparse.Namespace) -> int:
         headers, rows = trends_table(trends, everything=arguments.all)
         if rows:
             terminal.table(headers, rows)
-        for line in (*failure_lines(trends), *lost_lines(trends), trends_line(trends)):
+        for line in (*failure_lines(trends), *device_lines(trends), trends_line(trends)):
             terminal.line(line)
     return 1 if trends.failing else 0
 

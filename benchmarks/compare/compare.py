@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from pocketvae.benchmarks.compare.comparison import (
 from pocketvae.benchmarks.compare.fleets import by_model, device_notes, paired, told_by_models, without_lost
 from pocketvae.benchmarks.devices import Fleet
 from pocketvae.benchmarks.latency.results import BenchResult
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.benchmarks.parity.verify import verify_bundle
 from pocketvae.bundle.bundle import open_bundle
@@ -71,8 +73,10 @@ def compare_paths(before: Path, after: Path, *, progress: ProgressCallback = ign
     old, new = sides[0].figures, sides[1].figures
     fleets = [side.fleet for side in sides]
     if fleets[0] is not None and fleets[1] is not None:
-        differences = without_lost(compare_figures(*paired(old, fleets[0], new, fleets[1])), fleets[0], fleets[1])
-        notes = (*device_notes(fleets[0], fleets[1]), *notes)
+        unheard = sides[0].unheard | sides[1].unheard
+        figures = compare_figures(*paired(old, fleets[0], new, fleets[1]))
+        differences = without_lost(figures, (fleets[0], fleets[1]), unheard)
+        notes = (*device_notes(fleets[0], fleets[1], unheard), *notes)
         return Comparison(before=str(before), after=str(after), differences=differences, notes=notes)
     if fleets != [None, None]:
         alone, other = (before, after) if fleets[0] is None else (after, before)
@@ -106,12 +110,14 @@ class Side:
         figures: By artifact, target and what is measured.
         environment: Of the machine that measured.
         fleet: The devices that are its targets; None where it ran on none.
+        unheard: Artifacts by model of device that were not run because devices were lost.
     """
 
     kind: str
     figures: dict[Key, Measurement]
     environment: Environment
     fleet: Fleet | None = None
+    unheard: frozenset[tuple[str, str]] = frozenset()
 
     def levels(self) -> dict[Key, Measurement]:
         """Returns the figures; those of a fleet by model of device."""
@@ -147,20 +153,41 @@ def read_result(content: bytes, name: str, *, instead: str = _RESULTS) -> Side:
 
 def _verification(content: bytes, name: str) -> Side:
     result = decode(VerifyResult, content, name)
-    if result.fleet is not None:
-        ran = [(check.artifact, check.target) for check in result.checks]
-        result = replace(result, not_run=told_by_models(result.not_run, ran, result.fleet))
+    ran = [(check.artifact, check.target) for check in result.checks]
+    not_run, unheard = _not_run(result.not_run, ran, result.fleet)
     return Side(
-        kind="a verification", figures=parity_figures(result), environment=result.environment, fleet=result.fleet
+        kind="a verification",
+        figures=parity_figures(replace(result, not_run=not_run)),
+        environment=result.environment,
+        fleet=result.fleet,
+        unheard=unheard,
     )
 
 
 def _benchmark(content: bytes, name: str) -> Side:
     result = decode(BenchResult, content, name)
-    if result.fleet is not None:
-        ran = [(row.artifact, row.target) for row in result.elsewhere]
-        result = replace(result, not_run=told_by_models(result.not_run, ran, result.fleet))
-    return Side(kind="a benchmark", figures=latency_figures(result), environment=result.environment, fleet=result.fleet)
+    ran = [(row.artifact, row.target) for row in result.elsewhere]
+    not_run, unheard = _not_run(result.not_run, ran, result.fleet)
+    return Side(
+        kind="a benchmark",
+        figures=latency_figures(replace(result, not_run=not_run)),
+        environment=result.environment,
+        fleet=result.fleet,
+        unheard=unheard,
+    )
+
+
+def _not_run(
+    not_run: tuple[NotRun, ...], ran: Sequence[tuple[str, str]], fleet: Fleet | None
+) -> tuple[tuple[NotRun, ...], frozenset[tuple[str, str]]]:
+    """Returns what counts as not running, and of a fleet what says nothing because a device was lost."""
+    if fleet is None:
+        return not_run, frozenset()
+    told = told_by_models(not_run, ran, fleet)
+    # A device that answers and does not run an artifact says something of it.
+    counting = tuple(item for item in told if not fleet.is_lost(item.target))
+    pairs = [{(item.artifact, fleet.model_of(item.target)) for item in items} for items in (told, counting)]
+    return counting, frozenset(pairs[0] - pairs[1])
 
 
 def _has(content: bytes, field: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from statistics import median
 from typing import TypeAlias
@@ -18,28 +19,21 @@ _NAMED = 12
 _SETTING = ", "
 # Figures of which the middle device tells more than the worst.
 _LEVELS = ("median_s", "size_bytes")
+_ONE_SIDED = (Change.ADDED, Change.REMOVED)
 
 Figures: TypeAlias = dict[Key, Measurement]
 
 
 def told_by_models(not_run: Sequence[NotRun], ran: Sequence[tuple[str, str]], fleet: Fleet) -> tuple[NotRun, ...]:
-    """Returns what a device could not run that is not lost, and no other device of its model could.
-
-    A lost device says nothing of its model, not even where it is the only one.
+    """Returns what no device of a model could run: where one did, the others say nothing of the model.
 
     Args:
         not_run: By artifact and device.
         ran: Artifact and device of what ran.
         fleet: The devices.
     """
-    models = {device.name: device.model for device in fleet.devices}
-    lost = {device.name for device in fleet.devices if device.state is DeviceState.LOST}
-    known = {(artifact, models[device]) for artifact, device in ran}
-    return tuple(
-        item
-        for item in not_run
-        if item.target not in lost and (item.artifact, models.get(item.target, "")) not in known
-    )
+    known = {(artifact, fleet.model_of(device)) for artifact, device in ran}
+    return tuple(item for item in not_run if (item.artifact, fleet.model_of(item.target)) not in known)
 
 
 def by_model(figures: Mapping[Key, Measurement], fleet: Fleet) -> Figures:
@@ -83,22 +77,23 @@ def paired(before: Figures, of_before: Fleet, after: Figures, of_after: Fleet) -
     return by_model(first, of_before), by_model(second, of_after)
 
 
-def without_lost(differences: Sequence[Difference], before: Fleet, after: Fleet) -> tuple[Difference, ...]:
+def without_lost(
+    differences: Sequence[Difference], fleets: Sequence[Fleet], unheard: Set[tuple[str, str]]
+) -> tuple[Difference, ...]:
     """Returns differences in which a figure is not compared, and not gone or new, where a side has no device for it.
 
     Args:
         differences: By model.
-        before: The devices of the first side.
-        after: Those of the second side.
+        fleets: The devices of both sides.
+        unheard: Artifacts by model that one of the sides did not run because devices were lost.
     """
-    silent = _silent(before, after)
-    one_sided = (Change.ADDED, Change.REMOVED)
-    return tuple(
-        replace(item, change=Change.NOT_COMPARED)
-        if item.change in one_sided and item.target.partition(_SETTING)[0] in silent
-        else item
-        for item in differences
-    )
+    silent = _silent(*fleets)
+
+    def is_compared(item: Difference) -> bool:
+        model = item.target.partition(_SETTING)[0]
+        return item.change not in _ONE_SIDED or (model not in silent and (item.artifact, model) not in unheard)
+
+    return tuple(item if is_compared(item) else replace(item, change=Change.NOT_COMPARED) for item in differences)
 
 
 def _silent(before: Fleet, after: Fleet) -> list[str]:
@@ -109,8 +104,14 @@ def _silent(before: Fleet, after: Fleet) -> list[str]:
     return [model for model in {**before.models, **after.models} if not all(model in models for models in heard)]
 
 
-def device_notes(before: Fleet, after: Fleet) -> tuple[str, ...]:
-    """Returns what is said of devices that one side does not have, or that were lost, and of models without any."""
+def device_notes(before: Fleet, after: Fleet, unheard: Set[tuple[str, str]]) -> tuple[str, ...]:
+    """Returns what is said of devices that one side does not have, or that were lost, and of what they did not run.
+
+    Args:
+        before: The devices of the first side.
+        after: Those of the second side.
+        unheard: See `without_lost`.
+    """
     old, new = ({device.name: device for device in fleet.devices} for fleet in (before, after))
     notes = [
         _note("joined", [name for name in new if name not in old]),
@@ -125,6 +126,8 @@ def device_notes(before: Fleet, after: Fleet) -> tuple[str, ...]:
     silent = _silent(before, after)
     if silent:
         notes.append(f"not compared: {named(silent, _NAMED)}: no device ran on both sides")
+    parts = Counter(model for _, model in unheard if model not in silent)
+    notes += [f"not compared: {count_of(count, 'artifact')} of {model}: lost midway" for model, count in parts.items()]
     return tuple(note for note in notes if note)
 
 

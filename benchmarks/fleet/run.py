@@ -181,13 +181,16 @@ def _run(
     devices = []
     for device in fleet.devices:
         ended = finished.by_device[device.name]
+        target = device.made()
+        wanted = [artifact.name for artifact in artifacts if not target.declines(artifact)]
         if ended.result is None:
-            wanted = [artifact for artifact in artifacts if not device.made().declines(artifact)]
-            lost = [NotRun(artifact=item.name, target=device.name, reason=ended.problem) for item in wanted]
+            lost = [NotRun(artifact=name, target=device.name, reason=ended.problem) for name in wanted]
         else:
             results[device.name], lost = ended.result, list(ended.result.not_run)
         not_run += lost
-        devices.append(_device(device, ended, lost, is_partial=ended.result is not None and ran(ended.result)))
+        is_partial = ended.result is not None and ran(ended.result)
+        record = _device(device, ended, lost, is_partial=is_partial)
+        devices.append(replace(record, lost_midway=is_partial and is_rest(wanted, lost)))
     return _Run(
         results=results,
         not_run=tuple(not_run),
@@ -199,6 +202,13 @@ def _run(
         ),
         interruption=finished.interruption,
     )
+
+
+def is_rest(wanted: Sequence[str], lost: Sequence[NotRun]) -> bool:
+    """Whether all artifacts from one on did not run; of the last one alone it may be the artifact's fault."""
+    names = {item.artifact for item in lost}
+    missing = [name in names for name in wanted]
+    return sum(missing) > 1 and all(missing[missing.index(True) :])
 
 
 def _device(device: DeviceConfig, ended: Ended[_Result], lost: Sequence[NotRun], *, is_partial: bool) -> Device:

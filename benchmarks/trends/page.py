@@ -6,8 +6,8 @@ from pocketvae.benchmarks.trends.trends import (
     Moment,
     Series,
     Trends,
+    device_lines,
     failure_lines,
-    lost_lines,
     text_of,
     trends_line,
     trends_table,
@@ -28,7 +28,7 @@ def trends_page(trends: Trends) -> str:
         "title": "pocketvae history",
         "verdict": trends_line(trends),
         "failures": failure_lines(trends),
-        "lost": lost_lines(trends),
+        "devices": device_lines(trends),
         "figures": [trend_figure(item) for item in trends.changed],
         "table_of_all": Table(caption="Every figure; what has changed comes first", headers=headers, rows=rows),
     }

@@ -83,20 +83,22 @@ class Series:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LostDevice:
-    """A device of a fleet that ran nothing in the newest result that has it.
+class UnfinishedDevice:
+    """A device of a fleet that did not run everything in the newest result that has it.
 
     Attributes:
         name: As the fleet's file has it.
         model: What it is one of.
-        reason: Why it ran nothing.
+        state: Whether it was lost, or ran a part.
+        reason: Why.
         result: The number of that result.
-        last_ran: The newest result in which it ran; None where there is none.
+        last_ran: The newest result in which it ran something; None where there is none.
     """
 
     __pydantic_config__ = STRICT
     name: str
     model: str
+    state: DeviceState
     reason: str
     result: int
     last_ran: int | None
@@ -109,14 +111,14 @@ class Trends:
     Attributes:
         results: How many results there are.
         series: Those that were asked for; what has changed comes first.
-        lost: Devices of fleets that are lost now.
+        unfinished: Devices of fleets that are lost now, or that run only a part.
     """
 
     __pydantic_config__ = STRICT
     schema_version: int = TRENDS_SCHEMA_VERSION
     results: int
     series: tuple[Series, ...]
-    lost: tuple[LostDevice, ...] = ()
+    unfinished: tuple[UnfinishedDevice, ...] = ()
 
     @property
     def failing(self) -> tuple[Series, ...]:
@@ -160,15 +162,15 @@ def trends_of(entries: Sequence[Entry], wanted: Filter, devices: Sequence[Device
             groups.setdefault((entry.artifact, entry.target, entry.what, entry.machine), []).append(entry)
     if not entries and not devices:
         raise SpecError("the history is empty: pocketvae history add RESULT.json adds to it")
-    lost = [item for item in _lost(devices) if fnmatchcase(item.model, wanted.target)]
-    if not groups and not lost:
+    unfinished = [item for item in _unfinished(devices) if fnmatchcase(item.model, wanted.target)]
+    if not groups and not unfinished:
         raise SpecError("the history has no such figure: leave out a filter to see what it has")
     fleets = {device.number for device in devices}
     newest = {_subject(entry, fleets): entry.number for entry in entries}
     series = [_series(found, newest[_subject(found[-1], fleets)]) for found in groups.values()]
     ordered = sorted(series, key=lambda item: not item.has_changed)
     results = {entry.number for entry in entries} | fleets
-    return Trends(results=len(results), series=tuple(ordered), lost=tuple(lost))
+    return Trends(results=len(results), series=tuple(ordered), unfinished=tuple(unfinished))
 
 
 def _subject(entry: Entry, fleets: Collection[int]) -> tuple[str, ...]:
@@ -177,13 +179,20 @@ def _subject(entry: Entry, fleets: Collection[int]) -> tuple[str, ...]:
     return entry.kind, entry.artifact, entry.target, machine
 
 
-def _lost(devices: Sequence[DeviceEntry]) -> list[LostDevice]:
+def _unfinished(devices: Sequence[DeviceEntry]) -> list[UnfinishedDevice]:
     newest = {device.name: device for device in devices}
     ran = {device.name: device.number for device in devices if device.state is not DeviceState.LOST}
     return [
-        LostDevice(name=name, model=item.model, reason=item.reason, result=item.number, last_ran=ran.get(name))
+        UnfinishedDevice(
+            name=name,
+            model=item.model,
+            state=item.state,
+            reason=item.reason,
+            result=item.number,
+            last_ran=ran.get(name),
+        )
         for name, item in newest.items()
-        if item.state is DeviceState.LOST
+        if item.state is not DeviceState.DONE
     ]
 
 
@@ -279,13 +288,16 @@ def _after(places: Sequence[int]) -> int:
     return places[-1] + 1 if places else 0
 
 
-def lost_lines(trends: Trends) -> list[str]:
-    """Returns one line for each device that is lost now, which is no failure."""
-    return [
-        f"{item.name} ({item.model}) was lost in result {item.result}: {item.reason}; "
-        + (f"last ran in result {item.last_ran}" if item.last_ran is not None else "never ran here")
-        for item in trends.lost
-    ]
+def device_lines(trends: Trends) -> list[str]:
+    """Returns one line for each device that is lost now or runs only a part, which is no failure."""
+    lines = []
+    for item in trends.unfinished:
+        fate, last = "ran only a part", ""
+        if item.state is DeviceState.LOST:
+            fate = "was lost"
+            last = f"; last ran in result {item.last_ran}" if item.last_ran is not None else "; never ran here"
+        lines.append(f"{item.name} ({item.model}) {fate} in result {item.result}: {item.reason}{last}")
+    return lines
 
 
 def _level(moments: Sequence[Moment], direction: int) -> float:
@@ -308,7 +320,10 @@ def trends_line(trends: Trends) -> str:
     changed, results = count_of(len(trends.changed), "figure"), count_of(trends.results, "result")
     parts = [f"{changed} of {len(trends.series)} changed in {results}"]
     parts += [f"{failing} {'fails' if failing == 1 else 'fail'} now"] if failing else []
-    return "; ".join([*parts, *([f"{count_of(len(trends.lost), 'device')} lost"] if trends.lost else [])])
+    for state, fate in ((DeviceState.LOST, "lost"), (DeviceState.PARTIAL, "able to run only a part")):
+        count = sum(item.state is state for item in trends.unfinished)
+        parts += [f"{count_of(count, 'device')} {fate}"] if count else []
+    return "; ".join(parts)
 
 
 def text_of(moment: Moment, what: str) -> str:

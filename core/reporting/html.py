@@ -87,4 +87,5 @@ def fragment(title: str, table: Table, lines: Sequence[str] = (), pictures: Sequ
 
 
 def _is_figure(text: str) -> bool:
-    return text.removeprefix("-")[:1].isdigit() or text in ("", "-", *_VERDICTS)
+    is_number = text.removeprefix("-")[:1].isdigit() and len(text) <= _LONG
+    return is_number or text in ("", "-", *_VERDICTS)

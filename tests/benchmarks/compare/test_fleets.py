@@ -156,3 +156,27 @@ def test_a_fleet_is_not_compared_with_one_target(compared):
     alone = replace(benchmark({"a-1": 1.0}), fleet=None)
     with pytest.raises(ManifestError, match="after.json is of a fleet but .*before.json is not"):
         compared(alone, benchmark({"a-1": 1.0}))
+
+
+def test_what_a_device_that_was_lost_midway_did_not_run_is_not_compared(compared):
+    whole = benchmark({"a-1": 1.0, "b-1": 1.0})
+    rest = tuple(replace(row, artifact="encoder.float32.onnx") for row in whole.elsewhere)
+    before = replace(whole, elsewhere=(*whole.elsewhere, *rest))
+    devices = tuple(
+        replace(item, state=DeviceState.PARTIAL, lost_midway=True) if item.name == "a-1" else item
+        for item in whole.fleet.devices
+    )
+    cut = replace(
+        whole,
+        elsewhere=(*whole.elsewhere, rest[1]),
+        not_run=(NotRun(artifact=rest[0].artifact, target="a-1", reason="the cable was pulled"),),
+        fleet=replace(whole.fleet, devices=devices),
+    )
+    comparison = compared(before, cut)
+    assert not comparison.regressed
+    assert comparison_line(comparison) == "6 same, 2 not compared"
+    assert comparison.notes == (
+        "1 device able to run only a part now: a-1",
+        "not compared: 1 artifact of a: lost midway",
+    )
+    assert comparison_line(compared(cut, before)) == "6 same, 2 not compared"

@@ -5,7 +5,8 @@ import pytest
 
 from pocketvae.benchmarks import BenchConfig, verify_bundle
 from pocketvae.benchmarks.devices import DeviceState
-from pocketvae.benchmarks.fleet.run import bench_fleet, verify_fleet
+from pocketvae.benchmarks.fleet.run import bench_fleet, is_rest, verify_fleet
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.documents import decode, encode
 from pocketvae.errors import SpecError
 
@@ -47,6 +48,8 @@ def test_lost_and_slow_devices_cost_only_themselves(fleet_of, devices, bundles, 
         "d11": (DeviceState.LOST, "its time limit of 1 s was over"),
     }
     assert not found.passed
+    # Of its two artifacts one ran: the other may be at fault.
+    assert not any(device.lost_midway for device in found.fleet.devices)
     assert {item.target for item in found.not_run} == set(states)
     assert all(check.passed for check in found.checks)
     assert len({check.target for check in found.checks}) == 38
@@ -106,3 +109,10 @@ def test_an_interruption_leaves_the_results_so_far(fleet_of, devices, bundles, t
     assert found.interruption is not None
     assert [device.state for device in found.result.fleet.devices] == [DeviceState.DONE] * 2 + [DeviceState.LOST] * 4
     assert {item.reason for item in found.result.not_run} <= {"interrupted", "interrupted before it began"}
+
+
+@pytest.mark.parametrize(
+    ("lost", "midway"), [("bc", True), ("c", False), ("b", False), ("ac", False), ("abc", True), ("", False)]
+)
+def test_a_device_is_lost_midway_where_nothing_ran_after(lost, midway):
+    assert is_rest("abc", [NotRun(artifact=name, target="d", reason="gone") for name in lost]) is midway

@@ -7,8 +7,8 @@ from pocketvae.benchmarks.trends.page import trends_page
 from pocketvae.benchmarks.trends.store import DeviceEntry, Entry, Origin
 from pocketvae.benchmarks.trends.trends import (
     Filter,
+    device_lines,
     failure_lines,
-    lost_lines,
     trends_line,
     trends_of,
     trends_table,
@@ -38,8 +38,8 @@ def entries(values, what="image p99_abs", *, failed=(), machine="a CPU, 2 cores"
     ]
 
 
-def device(number, name, *, lost):
-    state, reason = (DeviceState.LOST, "the cable was pulled") if lost else (DeviceState.DONE, "")
+def device(number, name, *, lost=True, state=DeviceState.LOST):
+    state, reason = (state, "the cable was pulled") if lost else (DeviceState.DONE, "")
     added, origin = "2026-01-01T00:00:00+00:00", Origin(revision=f"r{number}")
     return DeviceEntry(number=number, added=added, origin=origin, name=name, model="pi", state=state, reason=reason)
 
@@ -142,7 +142,7 @@ def test_machines_fail_apart_but_not_those_that_a_fleet_is_reached_from():
 def test_a_lost_device_is_told_until_it_runs_again_and_fails_nothing():
     found, lost = entries([0.5]), [device(1, "d1", lost=False), device(1, "d2", lost=True), device(2, "d1", lost=True)]
     trends = trends_of(found, Filter(), lost)
-    assert lost_lines(trends) == [
+    assert device_lines(trends) == [
         "d1 (pi) was lost in result 2: the cable was pulled; last ran in result 1",
         "d2 (pi) was lost in result 1: the cable was pulled; never ran here",
     ]
@@ -150,12 +150,19 @@ def test_a_lost_device_is_told_until_it_runs_again_and_fails_nothing():
     assert trends_line(trends) == "0 figures of 1 changed in 2 results; 2 devices lost"
     page = trends_page(trends)
     assert 'class="verdict incomplete"' in page
-    assert f"<li>{lost_lines(trends)[0]}</li>" in page
+    assert f"<li>{device_lines(trends)[0]}</li>" in page
     back = trends_of(found, Filter(), [*lost, device(3, "d1", lost=False), device(3, "d2", lost=False)])
-    assert back.lost == ()
-    assert trends_of(found, Filter(target="ho*"), lost).lost == ()
+    assert back.unfinished == ()
+    assert trends_of(found, Filter(target="ho*"), lost).unfinished == ()
 
 
 def test_a_history_of_lost_devices_alone_is_shown():
     trends = trends_of([], Filter(), [device(1, "d1", lost=True)])
     assert trends_line(trends) == "0 figures of 0 changed in 1 result; 1 device lost"
+
+
+def test_a_device_that_ran_a_part_is_told():
+    trends = trends_of(entries([0.5]), Filter(), [device(1, "d1", state=DeviceState.PARTIAL)])
+    assert device_lines(trends) == ["d1 (pi) ran only a part in result 1: the cable was pulled"]
+    assert trends_line(trends) == "0 figures of 1 changed in 1 result; 1 device able to run only a part"
+    assert trends.failing == ()

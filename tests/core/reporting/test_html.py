@@ -17,6 +17,11 @@ def test_words_stand_at_the_left_and_figures_at_the_right():
     assert TABLE.columns == ["text", "", "", "text", "text"]
 
 
+def test_a_sentence_that_begins_with_a_number_is_no_figure():
+    reason = "127.0.0.1 cannot be reached: Connection refused"
+    assert Table(caption="", headers=["name", "reason"], rows=[["a", reason]]).columns[1] == "text"
+
+
 def test_verdicts_have_their_looks_and_sentences_are_wrapped():
     looks = [[(cell.kind, column) for cell, column in TABLE.cells(row)] for row in TABLE.rows]
     assert looks[0] == [("pass", ""), ("", ""), ("", "text"), ("", "text")]
