@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
 from pocketvae.cli import external_models as external_models
-from pocketvae.cli import models, quantization
+from pocketvae.cli import models, quantization, serving
+from pocketvae.cli.outputs import check_apart
 from pocketvae.cli.quantization import seed_warnings
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import NothingMadeError, SpecError
@@ -91,11 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="export a model whose outputs depend on what else is in the batch, as it is for one sample at a time",
     )
-    parser.add_argument(
-        "--serving",
-        metavar="SERVER:DIR",
-        help="also write a model repository for a server, beside the bundle: triton:models",
-    )
+    serving.add_argument(parser)
     parser.add_argument(
         "--android-test",
         metavar="DIR",
@@ -171,13 +168,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.run is None and arguments.decoder is None and arguments.vae is None:
         raise SpecError("export needs a RUN, or a user-supplied model with --decoder FILE or --vae FILE")
     common.check_replaceable(arguments.out, MANIFEST_NAME, force=arguments.force)
-    serving = _serving(arguments)
     if arguments.android_test is not None:
-        _check_apart("--android-test", arguments.out, arguments.android_test)
+        check_apart("--android-test", arguments.out, arguments.android_test)
         common.check_replaceable(arguments.android_test, ANDROID_TEST_NAME, force=arguments.force)
         check_output(arguments.android_test, force=arguments.force)
     chips, compiled = _chips(arguments)
     config = _config(arguments, chips)
+    serving.check(arguments, config)
     _check_compiled(compiled, config.artifacts)
     if chips or compiled:
         from pocketvae.benchmarks import require_chips
@@ -193,8 +190,8 @@ def run(arguments: argparse.Namespace) -> int:
     code = max(_print(result, arguments.out, terminal), _warn_of_unserved(result, compiled, terminal))
     if arguments.android_test is not None:
         _write_android_test(arguments, terminal)
-    if serving is not None:
-        _write_serving(arguments, serving, terminal)
+    if arguments.serving is not None:
+        serving.write(arguments, terminal)
     return code
 
 
@@ -206,40 +203,6 @@ def _warn_of_unserved(result: ExportResult, compiled: Sequence[Chip], terminal: 
     for line in lines:
         terminal.warn(line)
     return 1 if lines else 0
-
-
-def _check_apart(option: str, out: Path, test: Path) -> None:
-    """Refuses a folder in the bundle, whose files are hashed, and a bundle in it, which appears as a whole."""
-    bundle, folder = out.resolve(), test.resolve()
-    if bundle == folder or bundle in folder.parents or folder in bundle.parents:
-        raise SpecError(f"{option} must be a folder beside --out {out}, got {test}")
-
-
-def _serving(arguments: argparse.Namespace) -> Path | None:
-    """Returns where a model repository goes, checked before any work."""
-    from pocketvae.export import TRITON_README
-
-    if arguments.serving is None:
-        return None
-    server, _, name = arguments.serving.partition(":")
-    if server != "triton" or not name:
-        raise SpecError(f"--serving takes triton:DIR, such as triton:models, got {arguments.serving!r}")
-    folder = Path(name)
-    formats = common.choices(Format, arguments.formats, "format")
-    if formats and Format.ONNX not in formats:
-        raise SpecError("--serving triton serves ONNX files: add onnx to --formats")
-    _check_apart("--serving", arguments.out, folder)
-    common.check_replaceable(folder, TRITON_README, force=arguments.force)
-    check_output(folder, force=arguments.force)
-    return folder
-
-
-def _write_serving(arguments: argparse.Namespace, folder: Path, terminal: Terminal) -> None:
-    from pocketvae.bundle.bundle import open_bundle
-    from pocketvae.export import write_triton
-
-    names = write_triton(open_bundle(arguments.out), folder, force=arguments.force)
-    terminal.line(f"model repository for Triton, {len(names)} models: {folder}")
 
 
 def _write_android_test(arguments: argparse.Namespace, terminal: Terminal) -> None:

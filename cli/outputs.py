@@ -12,7 +12,7 @@ from pocketvae.bundle.demo import check_writable
 from pocketvae.errors import SpecError
 
 # Arguments of all commands by their names in the parsers.
-_WRITTEN = tuple("out json junit markdown html csv timeline roc save_worst export_dir android_test".split())  # noqa: SIM905
+_WRITTEN = tuple("out json junit markdown html csv timeline roc save_worst export_dir android_test serving".split())  # noqa: SIM905
 # Some of these are written too, by commands that read them again.
 _READ = tuple(
     "bundle path run before after results baseline config file db tables calibration decoder encoder vae recipe".split()  # noqa: SIM905
@@ -46,6 +46,13 @@ def check_outputs(arguments: argparse.Namespace) -> None:
     for path in _paths(getattr(arguments, "db", None)):
         check_writable(path, "--db")
         _check_no_part(path.resolve(), path, "--db")
+
+
+def check_apart(option: str, out: Path, test: Path) -> None:
+    """Refuses a folder in the bundle, whose files are hashed, and a bundle in it, which appears as a whole."""
+    bundle, folder = out.resolve(), test.resolve()
+    if bundle == folder or bundle in folder.parents or folder in bundle.parents:
+        raise SpecError(f"{option} must be a folder beside --out {out}, got {test}")
 
 
 def _paths(value: object) -> list[Path]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pocketvae.export.external_pipeline import export_external_models
     from pocketvae.export.guide.android_test import ANDROID_TEST_NAME, write_android_test
     from pocketvae.export.guide.portability_notes import portability_warnings
-    from pocketvae.export.guide.triton import TRITON_README, write_triton
+    from pocketvae.export.guide.triton import check_triton, write_triton
     from pocketvae.export.pipeline import export_run
     from pocketvae.export.quantize.recipe import Recipe, read_recipes
     from pocketvae.export.rewrites.names import Rewrite, RewriteChoice, parse_rewrites
@@ -37,7 +37,7 @@ _MODULES = {
         "ANDROID_TEST_NAME",
         "write_android_test",
     ),
-    "pocketvae.export.guide.triton": ("TRITON_README", "write_triton"),
+    "pocketvae.export.guide.triton": ("check_triton", "write_triton"),
     "pocketvae.export.guide.portability_notes": ("portability_warnings",),
     "pocketvae.export.bundle_writer": (
         "ChipWork",
@@ -61,7 +61,6 @@ _MODULES = {
 
 __all__ = [
     "ANDROID_TEST_NAME",
-    "TRITON_README",
     "Budget",
     "ChipWork",
     "CustomCode",
@@ -77,6 +76,7 @@ __all__ = [
     "Tune",
     "Wanted",
     "check_combinations",
+    "check_triton",
     "default_memory_limit_bytes",
     "export_external_models",
     "export_run",

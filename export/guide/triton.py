@@ -9,13 +9,14 @@ from pathlib import Path
 
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import SpecError
+from pocketvae.errors import OutputExistsError, SpecError
 from pocketvae.reporting.templates import render
+from pocketvae.reporting.text import named
 from pocketvae.spec import Component, Format, TensorSpec
-from pocketvae.system.files import write_bytes, write_text
+from pocketvae.system.files import check_output, write_bytes, write_text
 from pocketvae.system.folders import staged_directory
 
-TRITON_README = "README.md"
+_README, _RECORD = "README.md", "pocketvae-models.json"
 # The configuration that Triton reads: its types by those of a tensor.
 _TYPES = {
     "float32": "TYPE_FP32",
@@ -41,9 +42,10 @@ def write_triton(bundle: Bundle, folder: Path, *, force: bool = False) -> tuple[
         The names of the models.
 
     Raises:
-        OutputExistsError: the folder exists and `force` is off.
+        OutputExistsError: the folder exists and `force` is off, or it holds something else; see `check_triton`.
         SpecError: the bundle has no ONNX file.
     """
+    check_triton(folder, force=force)
     artifacts = [item for item in bundle.manifest.artifacts if item.format is Format.ONNX]
     if not artifacts:
         raise SpecError("the bundle has no ONNX file, which Triton serves: export with --formats onnx as well")
@@ -55,8 +57,33 @@ def write_triton(bundle: Bundle, folder: Path, *, force: bool = False) -> tuple[
             model.mkdir(parents=True)
             write_text(staging / name / "config.pbtxt", configuration(artifact))
             write_bytes(model / "model.onnx", bundle.artifact_path(artifact).read_bytes())
-        write_text(staging / TRITON_README, page)
+        write_text(staging / _README, page)
+        # The server reads folders alone.
+        write_text(staging / _RECORD, json.dumps({"bundle": bundle.manifest.name, "models": sorted(names)}) + "\n")
     return names
+
+
+def check_triton(folder: Path, *, force: bool) -> None:
+    """Checks, before any work, that a model repository can be written to a folder.
+
+    A repository is a place where people add models of their own; those are not replaced.
+
+    Raises:
+        OutputExistsError: it exists and `force` is off, or it holds what `write_triton` did not write.
+        DataError: the folder above it does not exist.
+    """
+    check_output(folder, force=force)
+    if not folder.exists():
+        return
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    try:
+        known = {_README, _RECORD, *json.loads((folder / _RECORD).read_bytes())["models"]}
+    except (OSError, ValueError, TypeError, KeyError):
+        known = set()
+    if others := sorted(found - known):
+        raise OutputExistsError(
+            f"--force would remove {named(others)} from {folder}, which export did not write: choose another folder"
+        )
 
 
 def model_name(artifact: ArtifactRecord) -> str:
@@ -66,16 +93,16 @@ def model_name(artifact: ArtifactRecord) -> str:
 
 def configuration(artifact: ArtifactRecord) -> str:
     """Returns `config.pbtxt`, a `ModelConfig` of Triton in protobuf's text format."""
-    most = max(artifact.batches)
+    most, batched = max(artifact.batches), _is_batched(artifact)
     lines = [
         f"name: {json.dumps(model_name(artifact))}",
         'platform: "onnxruntime_onnx"',
         # 0: requests carry the batch themselves, which a file of one batch size needs.
-        f"max_batch_size: {most if most > 1 else 0}",
-        *_tensors("input", artifact.inputs, batched=most > 1),
-        *_tensors("output", artifact.outputs, batched=most > 1),
+        f"max_batch_size: {most if batched else 0}",
+        *_tensors("input", artifact.inputs, batched=batched),
+        *_tensors("output", artifact.outputs, batched=batched),
     ]
-    if most > 1:
+    if batched:
         sizes = ", ".join(str(size) for size in artifact.batches if size > 1)
         lines.append(f"dynamic_batching {{ preferred_batch_size: [{sizes}] }}")
     return "\n".join(lines) + "\n"
@@ -83,12 +110,20 @@ def configuration(artifact: ArtifactRecord) -> str:
 
 def _tensors(field: str, tensors: tuple[TensorSpec, ...], *, batched: bool) -> Iterator[str]:
     for tensor in tensors:
-        sizes = tensor.shape[1:] if batched else tensor.shape
-        # One number an item, such as a label, has no size left beside the batch.
-        shape = ", ".join(map(str, sizes or (1,)))
-        reshape = "" if sizes else " reshape { shape: [] }"
+        shape = ", ".join(map(str, _sizes(tensor, batched=batched)))
+        reshape = " reshape { shape: [] }" if batched and len(tensor.shape) == 1 else ""
         kind = f"name: {json.dumps(tensor.name)} data_type: {_TYPES[tensor.dtype]}"
         yield f"{field} {{ {kind} dims: [{shape}]{reshape} }}"
+
+
+def _is_batched(artifact: ArtifactRecord) -> bool:
+    return max(artifact.batches) > 1
+
+
+def _sizes(tensor: TensorSpec, *, batched: bool) -> tuple[int, ...]:
+    """Returns the sizes that a client sends, without the batch where the server makes one of several requests."""
+    # One number an item, such as a label, has no size left beside the batch, and the server asks for one.
+    return (tensor.shape[1:] or (1,)) if batched else tensor.shape
 
 
 def _values(bundle: Bundle, artifacts: list[ArtifactRecord]) -> dict[str, object]:
@@ -96,10 +131,11 @@ def _values(bundle: Bundle, artifacts: list[ArtifactRecord]) -> dict[str, object
     wanted = (Component.GENERATOR, Component.DECODER, Component.SCORER)
     ranks = {component: rank for rank, component in enumerate(wanted)}
     shown = min(artifacts, key=lambda item: ranks.get(item.component, len(wanted)))
+    batched = _is_batched(shown)
     inputs = [
         {
             "name": tensor.name,
-            "shape": list(tensor.shape),
+            "shape": [*([1] if batched else []), *_sizes(tensor, batched=batched)],
             "datatype": _TYPES[tensor.dtype].removeprefix("TYPE_"),
             "data": [0] * math.prod(tensor.shape),
         }

@@ -87,13 +87,27 @@ def test_several_batch_sizes_are_batched_by_the_server(schema):
     assert not config.input[0].HasField("reshape")
 
 
+def request_of(page):
+    return re.search(r"models/(\w+)/infer --data '(.+)'$", page, re.MULTILINE).groups()
+
+
+def test_a_request_to_a_model_of_several_batch_sizes_has_the_batch_before_what_is_configured(schema, tmp_path):
+    bundle = open_bundle("demo")
+    several = tuple(replace(item, batches=(1, 8)) for item in bundle.manifest.artifacts)
+    write_triton(replace(bundle, manifest=replace(bundle.manifest, artifacts=several)), tmp_path / "models")
+    model, request = request_of((tmp_path / "models" / "README.md").read_text("utf-8"))
+    config = parsed(schema, (tmp_path / "models" / model / "config.pbtxt").read_text("utf-8"))
+    sent = {item["name"]: item["shape"] for item in json.loads(request)["inputs"]}
+    assert sent == {item.name: [1, *item.dims] for item in config.input}
+
+
 def test_the_request_of_the_readme_fits_the_model(repository):
     onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     import numpy as np
 
     folder, _ = repository
     page = (folder / "README.md").read_text("utf-8")
-    model, request = re.search(r"models/(\w+)/infer --data '(.+)'$", page, re.MULTILINE).groups()
+    model, request = request_of(page)
     session = onnxruntime.InferenceSession(str(folder / model / "1" / "model.onnx"))
     kinds = {"FP32": np.float32, "INT32": np.int32}
     feed = {
@@ -111,8 +125,40 @@ def test_what_cannot_be_served_is_refused(tmp_path):
         write_triton(replace(bundle, manifest=replace(bundle.manifest, artifacts=lite)), tmp_path / "models")
     assert not (tmp_path / "models").exists()
     write_triton(bundle, tmp_path / "models")
-    with pytest.raises(OutputExistsError):
+    with pytest.raises(OutputExistsError, match="exists: choose another output"):
         write_triton(bundle, tmp_path / "models")
+
+
+def test_what_others_put_into_a_repository_is_not_replaced(tmp_path):
+    bundle, folder = open_bundle("demo"), tmp_path / "models"
+    folder.mkdir()
+    write_triton(bundle, folder, force=True)
+    write_triton(bundle, folder, force=True)
+    (folder / "theirs" / "1").mkdir(parents=True)
+    with pytest.raises(
+        OutputExistsError, match=r"--force would remove theirs from .*models, which export did not write"
+    ):
+        write_triton(bundle, folder, force=True)
+    assert (folder / "theirs" / "1").is_dir()
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in ("README.md", "main.py"):
+        (project / name).touch()
+    with pytest.raises(OutputExistsError, match=r"would remove README.md, main.py from"):
+        write_triton(bundle, project, force=True)
+
+
+def test_onnx_must_be_among_what_is_made(refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("decoder.keras").write_bytes(b"")
+    words = ("export", "--decoder", "decoder.keras", "--out", "bundle", "--serving", "triton:models")
+    refused("serves ONNX files, and none is to be made: add onnx", *words, "--formats", "tflite")
+    refused("--android-test and --serving name the same", *words, "--android-test", "models")
+    Path("models").mkdir()
+    refused("models exists: choose another output", *words)
+    Path("models/mine").touch()
+    refused("--force would remove mine from models", *words, "--force")
+    assert not Path("bundle").exists()
 
 
 @pytest.mark.parametrize(
