@@ -69,6 +69,20 @@ class Stored:
     outputs: dict[Path, str] = field(default_factory=dict)
     results: list[Storage] = field(default_factory=list)
 
+    def upload(self) -> None:
+        """Writes the outputs to their addresses, what was left out beside them, and removes the results of blocks."""
+        from pocketvae.apps.clusters.running import SKIPPED_ENDING
+
+        for path, address in self.outputs.items():
+            Storage(address).upload(path)
+            skipped = path.with_name(f"{path.name}{SKIPPED_ENDING}")
+            if skipped.exists():
+                Storage(address, SKIPPED_ENDING).upload(skipped)
+            else:
+                Storage(address, SKIPPED_ENDING).remove()
+        for results in self.results:
+            results.remove()
+
     def results_for(self, out: Path) -> Storage | None:
         """Returns where workers write the results of blocks; None for the work folder beside a path."""
         for path, address in self.outputs.items():
@@ -95,10 +109,7 @@ def by_address(
             with _on_this_machine(arguments, outputs, files, replaces=replaces) as arguments.stored:
                 code = run(arguments)
                 if not code:
-                    for path, address in arguments.stored.outputs.items():
-                        Storage(address).upload(path)
-                    for results in arguments.stored.results:
-                        results.remove()
+                    arguments.stored.upload()
             return code
 
         return on_this_machine

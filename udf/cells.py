@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.forms import Form, checked
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, did_you_mean
 from pocketvae.numerics.normalization import normalized
+from pocketvae.parsing import shortened
 from pocketvae.vae_spec import DataKind, VaeSpec
 
 # A row for each item: numbers `[N]` or `[N, D]`, or bytes.
@@ -19,42 +20,61 @@ Results: TypeAlias = Mapping[str, "npt.NDArray[Any] | list[bytes]"]
 _SPARK = {"f4": "float", "f8": "double", "i4": "int", "b1": "boolean"}
 
 
+def check_columns(needed: Iterable[str], known: Iterable[Any]) -> None:
+    """Checks that a table has the columns that are needed.
+
+    Raises:
+        DataError: it does not have one.
+    """
+    names = [str(name) for name in known]
+    for name in needed:
+        if name not in names:
+            listed = shortened(", ".join(names)) or "none"
+            raise DataError(f"there is no column {name!r}: {did_you_mean(name, names)}known: {listed}")
+
+
 def items_of(cells: Sequence[Any], vae: VaeSpec, column: str) -> npt.NDArray[Any]:
     """Returns items as an encoder takes them, `[N, *input_shape]`.
 
     Args:
-        cells: Numbers of one item each, in any shape, in the unit of the user's data; pixels also as bytes.
+        cells: Numbers of one item each, in any shape, in the unit of the user's data; pixels whole, or as bytes.
         vae: The interface of the model.
         column: Name of the column, for messages.
 
     Raises:
         DataError: an item has another number of values, or values that the model does not take.
     """
-    rows = [np.frombuffer(cell, np.uint8) if isinstance(cell, bytes | bytearray) else _numbers(cell) for cell in cells]
-    expected = int(np.prod(vae.input_shape))
-    for index, row in enumerate(rows):
-        if row.size != expected:
-            raise DataError(
-                f"row {index} of {column!r} must hold {expected} numbers ({'x'.join(map(str, vae.input_shape))}), got "
-                f"{row.size}"
-            )
-    values = np.stack(rows).reshape(len(rows), *vae.input_shape)
+    values = _rows(cells, vae.input_shape, column, _pixels if vae.data is DataKind.IMAGE else _numbers)
     if vae.data is DataKind.IMAGE:
-        return _pixels(values, column) if values.dtype.kind in "iu" else values.astype(np.float32)
-    return normalized(checked(values, Form.of(vae), column), vae.input_channels)
+        return values.astype(np.uint8)
+    rows = tuple(f"row {row}" for row in range(len(values)))
+    return normalized(checked(values, Form.of(vae), repr(column), rows), vae.input_channels)
 
 
-def latents_of(cells: Sequence[Any], column: str) -> npt.NDArray[np.float32]:
+def latents_of(cells: Sequence[Any], vae: VaeSpec, column: str) -> npt.NDArray[np.float32]:
     """Returns latents `[N, D]`.
 
     Raises:
-        DataError: they do not have the same number of values.
+        DataError: one does not have the model's number of finite values.
     """
-    rows = [_numbers(cell).astype(np.float32) for cell in cells]
-    sizes = {row.size for row in rows}
-    if len(sizes) > 1:
-        raise DataError(f"latents in {column!r} must have one number of values, got {sorted(sizes)}")
-    return np.stack(rows)
+    latents = _rows(cells, (vae.latent_dim,), column, _numbers).astype(np.float32)
+    wrong = np.flatnonzero(~np.isfinite(latents).all(axis=1))
+    if len(wrong):
+        raise DataError(f"row {wrong[0]} of {column!r} must hold finite numbers, got {latents[wrong[0]].tolist()}")
+    return latents
+
+
+def labels_of(cells: Sequence[Any], vae: VaeSpec, column: str) -> npt.NDArray[np.int32]:
+    """Returns classes `[N]`.
+
+    Raises:
+        DataError: one is none of the model's.
+    """
+    for row, cell in enumerate(cells):
+        is_whole = np.ndim(cell) == 0 and np.asarray(cell).dtype.kind in "iu"
+        if not is_whole or not 0 <= cell < vae.label_count:
+            raise DataError(f"row {row} of {column!r} must be a class of 0 to {vae.label_count - 1}, got {cell!r}")
+    return np.array(cells, np.int32)
 
 
 def spark_schema(results: Results) -> str:
@@ -69,16 +89,39 @@ def _spark_type(values: npt.NDArray[Any] | list[bytes]) -> str:
     return name if values.ndim == 1 else f"array<{name}>"
 
 
+def _rows(
+    cells: Sequence[Any], shape: tuple[int, ...], column: str, read: Callable[[Any], npt.NDArray[Any]]
+) -> npt.NDArray[Any]:
+    """Returns the numbers of all cells, `[N, *shape]`, each as `read` takes it."""
+    expected, rows = int(np.prod(shape)), []
+    for index, cell in enumerate(cells):
+        try:
+            row = read(cell)
+            if row.size != expected:
+                raise ValueError(f"must hold {expected} numbers ({'x'.join(map(str, shape))}), got {row.size}")
+        except ValueError as e:
+            raise DataError(f"row {index} of {column!r} {e}") from e
+        rows.append(row)
+    return np.stack(rows).reshape(len(rows), *shape)
+
+
 def _numbers(cell: Any) -> npt.NDArray[Any]:
-    array = np.asarray(cell)
-    if array.dtype == object:  # lists of lists, as pandas and Arrow nest them
-        array = np.concatenate([_numbers(part) for part in array]) if array.size else np.empty(0, np.float32)
+    try:
+        array = np.asarray(cell)
+    except ValueError as e:
+        raise ValueError("must hold lists of one length") from e
+    if array.dtype == object and array.ndim:  # lists of lists, as pandas and Arrow nest them
+        array = np.concatenate([_numbers(part).reshape(-1) for part in array]) if array.size else np.empty(0)
     if array.dtype.kind not in "iufb":
-        raise DataError(f"an item must hold numbers, got {array.dtype}")
+        raise ValueError(f"must hold numbers, got {type(cell).__name__}")
     return array.reshape(-1)
 
 
-def _pixels(values: npt.NDArray[Any], column: str) -> npt.NDArray[np.uint8]:
-    if values.size and not 0 <= values.min() <= values.max() <= 255:
-        raise DataError(f"pixels in {column!r} must be 0 to 255, got {values.min()} to {values.max()}")
-    return values.astype(np.uint8)
+def _pixels(cell: Any) -> npt.NDArray[Any]:
+    if isinstance(cell, bytes | bytearray | memoryview):
+        return np.frombuffer(cell, np.uint8)
+    pixels = _numbers(cell)
+    if pixels.size and (pixels.dtype.kind not in "iu" or not 0 <= pixels.min() <= pixels.max() <= 255):
+        found = f"{pixels.dtype} from {pixels.min():g} to {pixels.max():g}"
+        raise ValueError(f"must hold pixels as whole numbers of 0 to 255, or as bytes, got {found}")
+    return pixels

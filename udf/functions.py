@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -17,16 +17,19 @@ from pocketvae.apps.compression.codec import decoded_items
 from pocketvae.apps.generation.reconstruct import reconstruct as reconstruct_items
 from pocketvae.apps.latents_file import encode_images
 from pocketvae.documents import decode as read_document
+from pocketvae.errors import DataError, SpecError
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.normalization import for_user
 from pocketvae.spec import Format, Precision, parse_choice
-from pocketvae.udf.cells import Results, items_of, latents_of, spark_schema
+from pocketvae.udf.cells import Results, check_columns, items_of, labels_of, latents_of, spark_schema
 from pocketvae.udf.opened import opened
 from pocketvae.vae_spec import DataKind
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+Tabular = TypeVar("Tabular", "pa.RecordBatch", "pa.Table")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +54,11 @@ class BatchFunction(ABC):
         """Returns the results of a pandas frame, with its index: for Dask's map_partitions and alone.
 
         Raises:
-            PocketVaeError: an item is not what the model takes.
+            PocketVaeError: a column is missing, or an item is not what the model takes.
         """
         import pandas
 
+        self._check_columns(frame.columns)
         labels = None if self.label_column is None else frame[self.label_column].tolist()
         results = self.rows(frame[self.column].tolist(), labels)
         columns = {name: values if _is_flat(values) else list(values) for name, values in results.items()}
@@ -66,19 +70,22 @@ class BatchFunction(ABC):
         """Yields the results of pandas frames: for Spark's mapInPandas."""
         return map(self.pandas, frames)
 
-    def arrow(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Returns the results of an Arrow batch.
+    def arrow(self, batch: Tabular) -> Tabular:
+        """Returns the results of an Arrow batch or table as one of the same.
 
         Raises:
-            PocketVaeError: an item is not what the model takes.
+            PocketVaeError: it is something else, a column is missing, or an item is not what the model takes.
         """
         import pyarrow
 
+        if not isinstance(batch, pyarrow.RecordBatch | pyarrow.Table):
+            raise DataError(f"arrow takes a RecordBatch or a Table, got {type(batch).__name__}")
+        self._check_columns(batch.schema.names)
         labels = None if self.label_column is None else batch.column(self.label_column).to_pylist()
         results = self.rows(batch.column(self.column).to_numpy(zero_copy_only=False), labels)
         made = {name: _arrow_column(values) for name, values in results.items()}
         columns = {**{name: batch.column(name) for name in self.keep}, **made}
-        return pyarrow.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        return type(batch).from_arrays(list(columns.values()), names=list(columns))
 
     def arrow_batches(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yields the results of Arrow batches: for Spark's mapInArrow."""
@@ -88,13 +95,23 @@ class BatchFunction(ABC):
         """Returns the results of items, a dict for each: for Beam, behind BatchElements.
 
         Args:
-            batch: Items as a cell of the column would hold them.
+            batch: A dict for each row of a table, with all columns that are read or kept; or, where nothing but an item
+                is, the items alone, as a cell of the column would hold them.
 
         Raises:
-            PocketVaeError: an item is not what the model takes.
+            PocketVaeError: an element has another form, or an item is not what the model takes.
         """
-        results = self.rows(batch, None)
-        return [{name: values[row] for name, values in results.items()} for row in range(len(batch))]
+        alone = [row for row, element in enumerate(batch) if not isinstance(element, Mapping)]
+        if alone and (len(alone) < len(batch) or self.keep or self.label_column):
+            raise DataError(f"element {alone[0]} must be a dict with {', '.join(map(repr, self._read))}")
+        for element in () if alone else batch:
+            self._check_columns(element)
+        labels = None if self.label_column is None else [element[self.label_column] for element in batch]
+        results = self.rows(batch if alone else [element[self.column] for element in batch], labels)
+        return [
+            {**{name: element[name] for name in self.keep}, **{name: values[row] for name, values in results.items()}}
+            for row, element in enumerate(batch)
+        ]
 
     @property
     def schema(self) -> str:
@@ -104,10 +121,28 @@ class BatchFunction(ABC):
     def rows(self, cells: Sequence[Any], labels: Sequence[int] | None) -> Results:
         """Returns the results by column, a row for each cell."""
         bundle = opened(self.bundle)
+        if self.label_column is not None and not bundle.vae.label_count:
+            raise SpecError(f"this VAE is not class-conditional: leave out label_column={self.label_column!r}")
         if len(cells):
-            return self._results(bundle, cells, None if labels is None else np.array(labels, np.int32))
+            known = None if labels is None else labels_of(labels, bundle.vae, str(self.label_column))
+            return self._without_kept(self._results(bundle, cells, known))
         label = np.zeros(1, np.int32) if bundle.vae.label_count else None
-        return {name: values[:0] for name, values in self._results(bundle, [self._example(bundle)], label).items()}
+        example = self._without_kept(self._results(bundle, [self._example(bundle)], label))
+        return {name: values[:0] for name, values in example.items()}
+
+    @property
+    def _read(self) -> tuple[str, ...]:
+        """The columns that a table must have."""
+        return (self.column, *self.keep, *(() if self.label_column is None else (self.label_column,)))
+
+    def _check_columns(self, known: Iterable[Any]) -> None:
+        check_columns(self._read, known)
+
+    def _without_kept(self, results: Results) -> Results:
+        """Returns results, none of which may be called like a column that is kept."""
+        if shared := sorted(results.keys() & set(self.keep)):
+            raise SpecError(f"keep has {shared[0]!r}, but a result is called so: rename the column, or leave it out")
+        return results
 
     def _example(self, bundle: ModelBundle) -> Any:
         """Returns a cell, by which the columns of an empty batch are known."""
@@ -143,7 +178,8 @@ class _Decode(BatchFunction):
         return np.zeros(bundle.vae.latent_dim, np.float32)
 
     def _results(self, bundle: ModelBundle, cells: Sequence[Any], labels: Any) -> Results:
-        return {"item": _data(bundle, decoded_items(bundle, latents_of(cells, self.column), labels, self.choice))}
+        z = latents_of(cells, bundle.vae, self.column)
+        return {"item": _data(bundle, decoded_items(bundle, z, labels, self.choice))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,9 +272,11 @@ def score(
     Raises:
         ManifestError: the calibration is of another bundle.
         SpecError: a name is unknown.
-        OSError: the calibration cannot be read.
+        DataError: there is no such calibration.
     """
     path = Path(calibration)
+    if not path.is_file():
+        raise DataError(f"the calibration {path} does not exist: make it with pocketvae score --calibrate")
     fitted, models = read_document(Calibration, path.read_bytes(), str(path)), opened(_path(bundle))
     chosen = parse_choice(ScoreKind, score or default_score(models.vae), "score")
     check_score(chosen, models.vae, has_scorer=models.scoring is not None)
@@ -251,6 +289,8 @@ def _common(
     bundle: str | Path, column: str, keep: Sequence[str], label_column: str | None, choice: Choice
 ) -> dict[str, Any]:
     """Returns what all functions hold."""
+    if isinstance(keep, str):
+        raise SpecError(f"keep must be a list of names of columns, got {keep!r}: write keep=[{keep!r}]")
     return {
         "bundle": _path(bundle),
         "column": column,

@@ -30,11 +30,13 @@ from pocketvae.errors import DataWarning
 from pocketvae.models.components import Posterior
 from pocketvae.progress import Progress, ProgressCallback
 from pocketvae.runtimes.base import FloatArray
-from pocketvae.system.files import sha256_bytes
+from pocketvae.system.files import sha256_bytes, write_text
 
 # Refuses a number of items before any work.
 Check: TypeAlias = Callable[[int], None]
 _CHUNK = 64
+# Items that are left out, in a message.
+_NAMED = 5
 _DOUBLE, _FLOAT = 8, 4
 # Of an item, at least.
 _NAME_BYTES = 64
@@ -150,14 +152,25 @@ def _item_columns(
     """Yields the columns of a job's items, and its source as it was read."""
     run = replace(run, options={**run.options, **_options(job)})
     with run.work_folder(fingerprint(job.source)) as work:
-        source, count = prepared_source(job.source, work, run.bundle.vae)
+        source, count, one = prepared_source(job.source, work, run.bundle.vae)
         check(count)
+        if len(one):
+            # What does not fit the model, a label for instance, is said before Ray starts.
+            job.of_items(run.bundle, one)
         columns = run.columns(work, replace(job, source=source), count, result_bytes=result_bytes)
-        lost = [str(text) for text in columns.get(SKIPPED, ())]
+        lost = list(Texts(columns[SKIPPED])) if SKIPPED in columns else []
         if lost:
-            more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
-            warnings.warn(f"left out, because it cannot be read: {lost[0]}{more}", DataWarning, stacklevel=4)
+            warnings.warn(_left_out(lost, run.skipped.name), DataWarning, stacklevel=4)
         yield columns, source
+        if lost:
+            write_text(run.skipped, "".join(f"{text}\n" for text in lost))
+        else:
+            run.skipped.unlink(missing_ok=True)
+
+
+def _left_out(lost: list[str], name: str) -> str:
+    more = f"; {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+    return f"left out, because it cannot be read: {'; '.join(lost[:_NAMED])}{more}; {name} names all"
 
 
 def _options(job: jobs.ItemJob) -> dict[str, str]:

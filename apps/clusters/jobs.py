@@ -14,7 +14,7 @@ from pocketvae.apps.anomaly.calibration import Calibration
 from pocketvae.apps.anomaly.features import image_features
 from pocketvae.apps.anomaly.scores import scores
 from pocketvae.apps.choice import Choice
-from pocketvae.apps.clusters.reading import Reader, Source, at_hand, open_reader, read_sound
+from pocketvae.apps.clusters.reading import Reader, Source, at_hand, open_reader, read_all, read_sound
 from pocketvae.apps.compression.codec import decoded_items, far_outside
 from pocketvae.apps.generation.generate import GenerateRequest, generate
 from pocketvae.apps.generation.reconstruct import reconstruct
@@ -72,17 +72,17 @@ class ItemJob(ABC):
     def _of_block(self, bundle: ModelBundle, reader: Reader, block: Block) -> Arrays:
         lost: list[str] = []
         try:
-            items = read_sound(reader, block, lost) if self.source.skip_corrupt else reader.read(block)
-        except (DataError, OSError) as e:
+            items = read_sound(reader, block, lost) if self.source.skip_corrupt else read_all(reader, block)
+        except DataError as e:
             raise DataError(f"it cannot be read: {e}; --skip-corrupt leaves it out") from e
         notes = {SKIPPED: np.array(lost, np.str_)}
         if items is None:
             return notes
-        found = {NAME: np.array(items.names), **notes, **self._of_items(bundle, items)}
+        found = {NAME: np.array(items.names), **notes, **self.of_items(bundle, items)}
         return found if items.labels is None else {**found, LABEL: items.labels}
 
     @abstractmethod
-    def _of_items(self, bundle: ModelBundle, items: SourceImages) -> Arrays:
+    def of_items(self, bundle: ModelBundle, items: SourceImages) -> Arrays:
         """Returns columns with a row for each item."""
 
 
@@ -90,7 +90,8 @@ class ItemJob(ABC):
 class EncodeJob(ItemJob):
     """Posteriors, and whether an item is far outside the data that the model was made for."""
 
-    def _of_items(self, bundle: ModelBundle, items: SourceImages) -> Arrays:
+    def of_items(self, bundle: ModelBundle, items: SourceImages) -> Arrays:
+        """See `ItemJob`."""
         posterior = encode_images(bundle, items, self.choice, self.label)
         found = {Z_MEAN: posterior.z_mean, FAR: far_outside(bundle.vae, items.images)}
         return found if posterior.z_log_var is None else {**found, Z_LOG_VAR: posterior.z_log_var}
@@ -106,7 +107,8 @@ class ScoreJob(ItemJob):
 
     calibration: Calibration
 
-    def _of_items(self, bundle: ModelBundle, items: SourceImages) -> Arrays:
+    def of_items(self, bundle: ModelBundle, items: SourceImages) -> Arrays:
+        """See `ItemJob`."""
         fitted = self.calibration
         features = image_features(bundle, items, self.choice, fitted.sampling, self.label)
         found = scores(features, bundle.vae, fitted.noise_scale, fitted.density, fitted.offset)
@@ -117,7 +119,8 @@ class ScoreJob(ItemJob):
 class ReconstructJob(ItemJob):
     """Items as the decoder would have to return them, and what it returns."""
 
-    def _of_items(self, bundle: ModelBundle, items: SourceImages) -> Arrays:
+    def of_items(self, bundle: ModelBundle, items: SourceImages) -> Arrays:
+        """See `ItemJob`."""
         found = reconstruct(bundle, items, self.choice, self.label)
         return {ITEM: found.images, RECONSTRUCTION: found.reconstructions}
 

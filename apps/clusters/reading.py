@@ -30,6 +30,7 @@ from pocketvae.system.files import sha256_bytes
 from pocketvae.system.temporary import temporary_directory
 from pocketvae.vae_spec import DataKind, VaeSpec
 
+_MOST_TRIED = 64
 _ITEMS, _LABELS = "input-items.npy", "input-labels.npy"
 
 
@@ -103,6 +104,37 @@ def open_reader(source: Source, vae: VaeSpec) -> Reader:
     return WholeReader(items)
 
 
+def read_all(reader: Reader, block: Block) -> SourceImages:
+    """Returns the items of a block.
+
+    Raises:
+        DataError: one of them cannot be read; the message names the first such.
+    """
+    try:
+        return reader.read(block)
+    except (DataError, OSError) as e:
+        reasons: list[str] = []
+        parts = _sound_parts(reader, block, None, reasons)
+        while not reasons and next(parts, None) is not None:
+            pass
+        raise DataError(next(iter(reasons), str(e))) from e
+
+
+def first_sound(reader: Reader) -> SourceImages:
+    """Returns one item that can be read, of up to 64 all over the source.
+
+    Raises:
+        DataError: none of them can.
+    """
+    lost: list[str] = []
+    places = np.unique(np.linspace(0, len(reader) - 1, _MOST_TRIED).astype(int)).tolist()
+    for place in places:
+        found = read_sound(reader, Block(index=0, first=place, last=place + 1), lost)
+        if found is not None:
+            return found
+    raise DataError(f"none of the {len(places)} items that were tried can be read; {lost[0]}")
+
+
 def read_sound(reader: Reader, block: Block, lost: list[str]) -> SourceImages | None:
     """Returns the items of a block that can be read; None if none of them can.
 
@@ -115,7 +147,7 @@ def read_sound(reader: Reader, block: Block, lost: list[str]) -> SourceImages | 
     reasons: list[str] = []
     parts = [part for part in _sound_parts(reader, block, files, reasons) if len(part)]
     lost.extend(files.values())
-    whole = len(reasons) == block.last - block.first
+    whole = len(reasons) == block.last - block.first > 1
     lost.extend([f"{block}: {reasons[0]}"] if whole else reasons)
     if not parts:
         return None
@@ -127,7 +159,9 @@ def read_sound(reader: Reader, block: Block, lost: list[str]) -> SourceImages | 
     )
 
 
-def _sound_parts(reader: Reader, block: Block, files: dict[Path, str], reasons: list[str]) -> Iterator[SourceImages]:
+def _sound_parts(
+    reader: Reader, block: Block, files: dict[Path, str] | None, reasons: list[str]
+) -> Iterator[SourceImages]:
     """Yields what can be read of a block: of one that cannot, of its halves, down to the item that is the reason."""
     try:
         yield reader.read(block, files)
@@ -213,7 +247,8 @@ class _ArrayReader:
             pixels = image_files.as_pixels(array, self._name)
             found = sources.from_array(pixels, labels, self._name, self._vae, count=None, resize=self._source.resize)
             return replace(found, names=names)
-        values = normalized(checked(array, Form.of(self._vae), self._name), self._vae.input_channels)
+        items = tuple(f"item {name}" for name in names)
+        values = normalized(checked(array, Form.of(self._vae), self._name, items), self._vae.input_channels)
         return SourceImages(images=values, names=names, labels=labels)
 
 
@@ -276,10 +311,7 @@ def fingerprint(source: Source) -> str:
     if source.path == MNIST and not Path(MNIST).exists():
         return sha256_bytes(MNIST.encode())
     if is_address(source.path):
-        storage = Storage(source.path)
-        files_there = storage.files()
-        if not files_there:
-            raise DataError(f"{storage} does not exist")
+        files_there = Storage(source.path).existing_files()
         return sha256_bytes(repr(sorted(files_there.items())).encode("utf-8", "surrogateescape"))
     path = located(source.path)
     if not path.exists():

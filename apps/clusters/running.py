@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae.apps.clusters.reading import Reader, Source, at_hand, needs_unpacking, open_reader, unpack
+from pocketvae.apps.clusters.reading import Reader, Source, at_hand, first_sound, needs_unpacking, open_reader, unpack
 from pocketvae.apps.image_output import check_space
+from pocketvae.apps.sources import SourceImages
 from pocketvae.blocks.cluster import Cluster
 from pocketvae.blocks.plan import Arrays, Block, Job, block_items, plan
 from pocketvae.blocks.sharing import shared, work_folder
@@ -29,6 +30,7 @@ from pocketvae.version import VERSION
 
 # A result is there twice, by block and by column.
 _COPIES = 2
+SKIPPED_ENDING = ".skipped.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,11 @@ class Run:
     progress: ProgressCallback = ignore_progress
     address: str | None = None
     results: Storage | None = None
+
+    @property
+    def skipped(self) -> Path:
+        """The file that names the items which are left out, beside the output."""
+        return self.out.with_name(f"{self.out.name}{SKIPPED_ENDING}")
 
     @property
     def models(self) -> str:
@@ -111,27 +118,27 @@ def item_bytes(vae: VaeSpec) -> int:
     return values * (1 if vae.data is DataKind.IMAGE else 4)
 
 
-def prepared_source(source: Source, work: WorkFolder, vae: VaeSpec) -> tuple[Source, int]:
-    """Returns a source as all workers read it, and its number of items.
+def prepared_source(source: Source, work: WorkFolder, vae: VaeSpec) -> tuple[Source, int, SourceImages]:
+    """Returns a source as all workers read it, its number of items, and one of them, if the first is not damaged.
 
     Raises:
         DataError: it is missing, damaged or empty, or the disk has too little space to unpack it.
     """
     if is_address(source.path):
         with at_hand(source, vae) as copy:
-            return source, _checked(open_reader(copy, vae), source, vae)
+            return source, *_checked(open_reader(copy, vae), source, vae)
     if source.path not in (MNIST, ECG) or Path(source.path).exists():
         source = replace(source, path=os.path.abspath(source.path))  # noqa: PTH100 - Path.resolve would follow links
     if needs_unpacking(source, vae):
         source = unpack(source, work.path)
-    return source, _checked(open_reader(source, vae), source, vae)
+    return source, *_checked(open_reader(source, vae), source, vae)
 
 
-def _checked(reader: Reader, source: Source, vae: VaeSpec) -> int:
-    """Returns the number of items; the first is read, so that what does not fit the model is said before Ray starts."""
+def _checked(reader: Reader, source: Source, vae: VaeSpec) -> tuple[int, SourceImages]:
+    """Returns the number of items and one of them, so that what does not fit the model is said before Ray starts."""
     if not len(reader):
         raise DataError(f"{source.path} is empty: it has no {kind_of(vae.data).plural}")
-    if not source.skip_corrupt:
-        # A damaged image is no reason yet: the workers say what leaves it out.
-        reader.read(Block(index=0, first=0, last=1), {})
-    return len(reader)
+    if source.skip_corrupt:
+        return len(reader), first_sound(reader)
+    # A damaged image is no reason yet: the workers say what leaves it out.
+    return len(reader), reader.read(Block(index=0, first=0, last=1), {})

@@ -88,14 +88,24 @@ class Storage:
             for info in sorted(kept, key=lambda info: info.path)
         }
 
+    def existing_files(self, name: str = "") -> dict[str, tuple[int, int]]:
+        """Returns what `files` does.
+
+        Raises:
+            DataError: there are none.
+        """
+        found = self.files(name)
+        if not found:
+            raise DataError(f"{self}{name and '/'}{name} does not exist")
+        return found
+
     def opened(self, name: str = "") -> Any:
         """Returns a file, open for reading at any place: it has `read`, `readinto`, `seek` and `size()`.
 
         Raises:
             DataError: there is no such file.
         """
-        if not self.is_there(name):
-            raise DataError(f"{self}{name and '/'}{name} does not exist")
+        self.existing_files(name)
         return self._fs.open_input_file(self._path(name))
 
     def read(self, name: str) -> bytes:
@@ -120,9 +130,7 @@ class Storage:
         Raises:
             DataError: there is nothing at the address.
         """
-        files = self.files()
-        if not files:
-            raise DataError(f"{self} does not exist")
+        files = self.existing_files()
         copy = folder / self._root.rpartition("/")[2]
         for name in files:
             target = copy / name if name else copy

@@ -76,7 +76,8 @@ def checked(array: npt.NDArray[Any], form: Form, name: str, items: tuple[str, ..
         given = array.reshape(values.shape)[*bad[0]]
         large = f" from {given:g}, which is too large for float32" if np.isfinite(given) else ""
         found = f"{values[*bad[0]]}{large}"
-        raise DataError(f"{name}, item {row}, {where} (both from 0): must be a finite number, got {found}")
+        item = items[row] if items else f"item {row}"
+        raise DataError(f"{name}, {item}, {where} (both from 0): must be a finite number, got {found}")
     check_limits(values, form, name, items)
     return values
 

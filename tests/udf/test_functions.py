@@ -1,18 +1,20 @@
 import pickle
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pandas
 import pyarrow
 import pytest
+from onnx import TensorProto, helper
 
 import pocketvae
 from pocketvae import udf
 from pocketvae.blocks.cluster import Cluster, connected
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, ManifestError, SpecError
-from pocketvae.vae_spec import DataKind, VaeSpec, vector_latent
+from pocketvae.vae_spec import Condition, DataKind, VaeSpec, vector_latent
 
 COUNT = 150
 
@@ -29,6 +31,22 @@ def place(tmp_path_factory, bundles):
     assert main([*words, "--calibrate", "--false-positive-rate", "0.2"]) == 0
     assert main([*words, "--csv", str(folder / "scores.csv")]) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory, bundles):
+    """A bundle of images with seven classes, which its encoder takes and does not look at."""
+    vae = VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3), conditions=(Condition(count=7),))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("encoder_model", "decoder_model"):
+            patch.setattr(bundles, name, partial(labelled, getattr(bundles, name)))
+        return bundles.make_bundle(tmp_path_factory.mktemp("udf") / "c", vae=vae)
+
+
+def labelled(make, *arguments, **options):
+    model = make(*arguments, **options)
+    model.graph.input.append(helper.make_tensor_value_info("label", TensorProto.INT32, (1,)))
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +118,31 @@ def test_arrow_gives_what_pandas_gives(place, frame, make):
         ]
 
 
+def test_arrow_takes_tables_too(place, frame):
+    function = udf.encode(place / "b", keep=["key"])
+    table = pyarrow.table({"key": frame["key"].to_numpy(), "item": flat(frame)})
+    table = pyarrow.concat_tables([table[:40], table[40:]])
+    found = function.arrow(table)
+    assert isinstance(found, pyarrow.Table)
+    expected = function.arrow(table.combine_chunks().to_batches()[0])
+    assert found.to_pylist() == expected.to_pylist()
+    with pytest.raises(DataError, match="arrow takes a RecordBatch or a Table, got ChunkedArray"):
+        function.arrow(table["item"])
+
+
+def test_elements_may_be_dicts_with_what_is_kept(place, conditional, frame):
+    rows = [{**row, "kind": row["key"] % 7} for row in frame[:7].to_dict("records")]
+    function = udf.encode(conditional, keep=["key"], label_column="kind")
+    found = function.elements(rows)
+    expected = function.pandas(pandas.DataFrame(rows))
+    assert [row["key"] for row in found] == expected["key"].tolist()
+    assert [row["z_mean"].tolist() for row in found] == [z.tolist() for z in expected["z_mean"]]
+    for mixed in ([rows[0]["item"]], [rows[0], rows[1]["item"]]):
+        with pytest.raises(DataError, match=r"element \d must be a dict with 'item', 'key', 'kind'"):
+            function.elements(mixed)
+    assert udf.encode(place / "b").elements([]) == []
+
+
 def test_beam_gets_a_dict_for_each_element(place, frame):
     function = udf.encode(place / "b")
     found = function.elements(frame["item"].tolist()[:7])
@@ -142,14 +185,72 @@ def test_a_function_is_small_when_it_is_sent_and_opens_its_bundle_where_it_runs(
     ("cells", "message"),
     [
         ([[1, 2, 3]], r"row 0 of 'item' must hold 36 numbers \(6x6x1\), got 3"),
-        ([[0] * 36, [256] * 36], r"pixels in 'item' must be 0 to 255, got 0 to 256"),
-        ([["a"] * 36], "an item must hold numbers"),
-        ([[2.0] * 36], r"images must be in \[0, 1\], got 2 to 2"),
+        (
+            [[0] * 36, [256] * 36],
+            "row 1 of 'item' must hold pixels as whole numbers of 0 to 255, .*, got int64 ",
+        ),
+        ([b"0" * 36, [0.5] * 36], "row 1 of 'item' must hold pixels as whole numbers .* got float64 from 0.5 to 0.5"),
+        ([["a"] * 36], "row 0 of 'item' must hold numbers, got "),
+        ([[0] * 36, None], "row 1 of 'item' must hold numbers, got NoneType"),
+        ([[0] * 35 + [None]], "row 0 of 'item' must hold numbers, got NoneType"),
+        ([{"x": 1}], "row 0 of 'item' must hold numbers, got dict"),
+        ([[[1, 2], [3]]], "row 0 of 'item' must hold lists of one length"),
     ],
 )
 def test_an_item_that_does_not_fit_is_named(place, cells, message):
     with pytest.raises(DataError, match=message):
         udf.encode(place / "b").pandas(pandas.DataFrame({"item": cells}))
+
+
+def test_values_of_other_data_are_named_by_row(place):
+    cells = [np.zeros((6, 6)).tolist(), np.full((6, 6), np.nan).tolist()]
+    with pytest.raises(DataError, match=r"'item', row 1, place \[0, 0\] .* must be a finite number"):
+        udf.encode(place / "s").pandas(pandas.DataFrame({"item": cells}))
+    with pytest.raises(DataError, match=r"row 1 of 'z' must hold finite numbers, got \[nan"):
+        udf.decode(place / "b").pandas(pandas.DataFrame({"z": [[0.0] * 3, [np.nan] * 3]}))
+    with pytest.raises(DataError, match=r"row 0 of 'z' must hold 3 numbers \(3\), got 2"):
+        udf.decode(place / "b").pandas(pandas.DataFrame({"z": [[0.0] * 2]}))
+
+
+@pytest.mark.parametrize("name", ["item", "key", "kind"])
+def test_a_column_that_is_not_there_is_named(conditional, name):
+    table = {"item": [[0] * 36], "key": [1], "kind": [2]}
+    del table[name]
+    function = udf.encode(conditional, keep=["key"], label_column="kind")
+    others = ", ".join(table)
+    for call, given in (
+        (function.pandas, pandas.DataFrame(table)),
+        (function.arrow, pyarrow.table(table)),
+        (function.elements, [{known: values[0] for known, values in table.items()}]),
+    ):
+        with pytest.raises(DataError, match=rf"there is no column '{name}': (did you mean .*\? )?known: {others}"):
+            call(given)
+
+
+@pytest.mark.parametrize("label", [None, 7, -1, 0.5, "a", [1]])
+def test_a_label_that_is_none_is_named(conditional, label):
+    table = pandas.DataFrame({"item": [[0] * 36] * 2, "kind": pandas.Series([1, label], dtype=object)})
+    with pytest.raises(DataError, match="row 1 of 'kind' must be a class of 0 to 6, got "):
+        udf.encode(conditional, label_column="kind").pandas(table)
+
+
+def test_labels_are_asked_for_where_the_model_takes_them(place, conditional, frame):
+    with pytest.raises(SpecError, match="needs a label of 0 to 6: this VAE is class-conditional"):
+        udf.encode(conditional).pandas(frame)
+    with pytest.raises(SpecError, match="not class-conditional: leave out label_column='key'"):
+        udf.encode(place / "b", label_column="key").pandas(frame)
+
+
+def test_columns_that_are_kept_are_a_list_and_called_unlike_results(place, frame):
+    with pytest.raises(SpecError, match=r"keep must be a list of names of columns, got 'key': write keep=\['key'\]"):
+        udf.encode(place / "b", keep="key")
+    with pytest.raises(SpecError, match="keep has 'z_mean', but a result is called so"):
+        udf.encode(place / "b", keep=["z_mean"]).pandas(frame.rename(columns={"key": "z_mean"}))
+
+
+def test_a_calibration_that_is_not_there_is_told(place):
+    with pytest.raises(DataError, match=r"gone\.json does not exist: make it with pocketvae score --calibrate"):
+        udf.score(place / "b", place / "gone.json")
 
 
 def test_wrong_names_are_refused_where_the_function_is_made(place):

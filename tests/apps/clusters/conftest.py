@@ -34,6 +34,7 @@ def place(tmp_path_factory, bundles, items):
     folder = tmp_path_factory.mktemp("clusters")
     bundles.make_bundle(folder / "b")
     np.save(folder / "x.npy", items)
+    np.save(folder / "wide.npy", np.zeros((5, 8, 8, 1), np.uint8))
     np.savez(folder / "x.npz", images=items, labels=np.arange(COUNT, dtype=np.int32) % 7)
     for index in range(300):
         (folder / "images" / str(index % 2)).mkdir(parents=True, exist_ok=True)

@@ -115,7 +115,7 @@ def test_results_of_another_input_are_refused(cluster, place, tmp_path, monkeypa
     words += ["--cluster", "local", "--workers", "1", "--quiet"]
     assert main(words) == 2
     error = capsys.readouterr().err
-    assert "block 1 (items 1024 to 2047): it cannot be read: " in error
+    assert "block 1 (items 1024 to 2047): it cannot be read: item 1100: " in error
     assert "--skip-corrupt leaves it out; o.npz.unfinished keeps 1 blocks: the command that began it goes on" in error
     np.save(tmp_path / "x.npy", values.clip(0, 1))
     assert main(words) == 2
@@ -136,7 +136,10 @@ def test_what_cannot_be_read_is_left_out_by_name_on_request(cluster, place, tmp_
     error = capsys.readouterr().err
     assert "left out, because it cannot be read: " in error
     assert "004.png" in error
-    assert "(and 1 more)" in error
+    assert "299.png" in error
+    assert error.endswith("o.npz.skipped.txt names all\n")
+    lines = (tmp_path / "o.npz.skipped.txt").read_text().splitlines()
+    assert ["004.png" in lines[0], "299.png" in lines[1], len(lines)] == [True, True, 2]
     with np.load(tmp_path / "o.npz") as made:
         assert len(made["names"]) == len(made["z_mean"]) == 298
         assert "0/004.png" not in made["names"]
@@ -153,6 +156,10 @@ def test_an_item_that_cannot_be_read_costs_no_other(cluster, place, tmp_path, mo
     with np.load(tmp_path / "o.npz") as made:
         assert len(made["names"]) == len(made["z_mean"]) == 2599
         assert "1100" not in made["names"]
+    assert (tmp_path / "o.npz.skipped.txt").read_text().startswith("item 1100: ")
+    np.save(tmp_path / "x.npy", values.clip(0, 1))
+    assert main([*words, "--force"]) == 0
+    assert not (tmp_path / "o.npz.skipped.txt").exists()
 
 
 def test_where_nothing_can_be_read_nothing_is_kept(cluster, place, tmp_path, monkeypatch, capsys):
@@ -161,7 +168,7 @@ def test_where_nothing_can_be_read_nothing_is_kept(cluster, place, tmp_path, mon
     words = ["encode", "b", str(tmp_path / "x.npy"), "--out", str(tmp_path / "o.npz"), "--quiet", "--cluster", "local"]
     assert main([*words, "--skip-corrupt"]) == 2
     error = capsys.readouterr().err
-    assert "nothing could be read: block 0 (items 0 to 299): " in error
+    assert "none of the 64 items that were tried can be read; item 0: " in error
     assert "keeps" not in error
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
 
@@ -184,6 +191,9 @@ def test_too_little_space_is_said_before_the_work(cluster, place, tmp_path, monk
         (["score", "b", "x.npy", "--calibration", "n.json", "--cluster", "local"], "pass --csv FILE or --json FILE"),
         (["score", "b", "x.npy", "--calibration", "m", "--calibrate", "--cluster", "local"], "leave out --cluster"),
         (["compress", "b", "x.npy", "--fit", "--cluster", "local"], "--fit goes from one item to the next"),
+        (["encode", "b", "x.npy", "--out", "o.npz", "--cluster", "local", "--label", "3"], "does not take a label"),
+        (["encode", "b", "wide.npy", "--out", "o.npz", "--cluster", "local"], "wide.npy"),
+        (["encode", "b", "wide.npy", "--out", "o.npz", "--cluster", "local", "--skip-corrupt"], "none of the 5 items"),
         (["encode", "b", "gone.npy", "--out", "o.npz", "--cluster", "local"], "gone.npy"),
         (["encode", "b", "x.npy", "--precision", "int8", "--out", "o.npz", "--cluster", "local"], "no int8 encoder"),
     ],

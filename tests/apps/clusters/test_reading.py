@@ -6,7 +6,16 @@ import pytest
 
 import pocketvae
 from pocketvae.apps import load_items
-from pocketvae.apps.clusters.reading import Source, fingerprint, needs_unpacking, open_reader, read_sound, unpack
+from pocketvae.apps.clusters.reading import (
+    Source,
+    fingerprint,
+    first_sound,
+    needs_unpacking,
+    open_reader,
+    read_all,
+    read_sound,
+    unpack,
+)
 from pocketvae.blocks.plan import Block, plan
 from pocketvae.errors import DataError, SpecError
 from pocketvae.vae_spec import DataKind, VaeSpec, vector_latent
@@ -85,7 +94,31 @@ def test_what_can_be_read_of_a_block_is_read(vae, tmp_path, wrong):
     np.testing.assert_array_equal(found.images, np.round(values[kept] * 255))
     lost = []
     assert read_sound(reader, Block(index=0, first=wrong[0], last=wrong[0] + 1), lost) is None
-    assert lost[0].startswith("block 0 (items ")
+    assert lost[0].startswith(f"item {wrong[0]}: ")
+    with pytest.raises(DataError, match=f"^item {wrong[0]}: "):
+        read_all(reader, Block(index=0, first=0, last=300))
+    assert int(first_sound(reader).names[0]) in kept
+
+
+def test_where_no_item_of_a_sample_can_be_read_the_first_is_named(vae, tmp_path):
+    values = np.full((300, 6, 6, 1), 7.0, np.float32)
+    np.save(tmp_path / "x.npy", values)
+    reader = open_reader(Source(path=str(tmp_path / "x.npy")), vae)
+    with pytest.raises(DataError, match="none of the 64 items that were tried can be read; item 0: "):
+        first_sound(reader)
+    lost = []
+    assert read_sound(reader, Block(index=1, first=100, last=300), lost) is None
+    assert lost[0].startswith("block 1 (items 100 to 299): ")
+
+
+def test_a_value_is_named_by_its_item_among_all(tmp_path):
+    values = np.zeros((600, 12), np.float32)
+    values[500, 3] = np.inf
+    np.save(tmp_path / "v.npy", values)
+    vae = VaeSpec(data=DataKind.VECTOR, data_shape=(12,), latents=vector_latent(3), range_is_strict=False)
+    reader = open_reader(Source(path=str(tmp_path / "v.npy")), vae)
+    with pytest.raises(DataError, match=r"v\.npy, item 500, column 3"):
+        reader.read(Block(index=1, first=256, last=512))
 
 
 @pytest.mark.parametrize(
