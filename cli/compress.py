@@ -168,4 +168,4 @@ def _written(data: bytes, count: int, vae: VaeSpec, arguments: argparse.Namespac
     write_bytes(arguments.out, data)
     out = clusters.named(arguments.out, arguments)
     kind, per_value = kind_of(vae.data), 8 * len(data) / (count * math.prod(vae.input_shape))
-    return f"{count} {kind.plural} in {len(data)} bytes, {per_value:.4f} bits per {kind.element}: {out}"
+    return f"{kind.counted(count)} in {len(data)} bytes, {per_value:.4f} bits per {kind.element}: {out}"

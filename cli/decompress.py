@@ -61,5 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
                 result = decompress(bundle, tables, data, choice, name=name, progress=terminal.step)
             write_decompressed(result, arguments.out, force=arguments.force)
             count, exact = len(result.images), "exact" if result.z is None else "lossy"
-    terminal.line(f"{count} {exact} {kind_of(bundle.vae.data).plural}: {clusters.named(arguments.out, arguments)}")
+    kind = kind_of(bundle.vae.data)
+    noun = kind.noun if count == 1 else kind.plural
+    terminal.line(f"{count} {exact} {noun}: {clusters.named(arguments.out, arguments)}")
     return 0

@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Encodes images or other data and prints where their latents are."""
     import pocketvae
     from pocketvae.apps import check_latents_output, write_latents
+    from pocketvae.reporting.text import count_of
 
     check_latents_output(arguments.out, force=arguments.force)
     work = _encoded_on_cluster if clusters.is_asked(arguments) else _encoded
@@ -43,10 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
         items, latents = source.labelled(arguments.label), bundle.vae.latents
         write_latents(arguments.out, posterior, items, latents=latents, force=arguments.force)
     values = "codes" if bundle.vae.is_discrete else "dimensions"
-    what = "posteriors" if bundle.vae.has_posterior else "latents"
-    terminal.line(
-        f"{len(source)} {what} of {bundle.vae.latent_dim} {values}: {clusters.named(arguments.out, arguments)}"
-    )
+    what = count_of(len(source), "posterior" if bundle.vae.has_posterior else "latent")
+    terminal.line(f"{what} of {bundle.vae.latent_dim} {values}: {clusters.named(arguments.out, arguments)}")
     return 0
 
 

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
         stops = _stops(bundle, arguments)
         count = interpolate(bundle, stops, request, arguments.out, arguments.label, force=arguments.force)
-    terminal.line(f"{count} {kind_of(bundle.vae.data).plural}: {arguments.out}")
+    terminal.line(f"{kind_of(bundle.vae.data).counted(count)}: {arguments.out}")
     return 0
 
 

@@ -15,7 +15,7 @@ from typing import Protocol, TextIO, cast
 
 from pocketvae.cli import completion, interruption
 from pocketvae.cli.catalogue import COMMANDS, examples, filled, overview
-from pocketvae.cli.outputs import check_outputs
+from pocketvae.cli.outputs import check_no_addresses, check_outputs
 from pocketvae.cli.parser import Parser
 from pocketvae.errors import (
     DataWarning,
@@ -145,6 +145,7 @@ def _run(words: list[str]) -> int:
     if command is not None and command not in COMMANDS:
         raise unknown_name("command", command, COMMANDS)
     arguments = build_parser(command).parse_args(words)
+    check_no_addresses(arguments)
     check_outputs(arguments)
     return _load(arguments.command).run(arguments)
 

@@ -1,9 +1,13 @@
-"""Where a command writes: not over what it reads, not twice in one place, and not into a bundle's own files."""
+"""Where a command writes: not over what it reads, not twice in one place, and not into a bundle's own files.
+
+And that what must be a path of this machine is no address of storage.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,10 @@ _READ = tuple(
     "bundle path run before after results baseline config file db tables calibration decoder encoder vae recipe".split()  # noqa: SIM905
 )
 _MANIFEST = "manifest.json"
+# An address as a path, which has lost a slash; one letter is a drive of Windows.
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)")
+# Texts that are paths or names of sources.
+_SOURCES = ("data", "images", "normal")
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:
@@ -46,6 +54,25 @@ def check_outputs(arguments: argparse.Namespace) -> None:
     for path in _paths(getattr(arguments, "db", None)):
         check_writable(path, "--db")
         _check_no_part(path.resolve(), path, "--db")
+
+
+def check_no_addresses(arguments: argparse.Namespace) -> None:
+    """Checks that no address stands where a command takes a path.
+
+    Raises:
+        SpecError: one does.
+    """
+    for name, value in vars(arguments).items():
+        given: list[Path | str] = [*_paths(value)]
+        if isinstance(value, str) and name in _SOURCES and (name == "data" or not hasattr(arguments, "cluster")):
+            given.append(value)
+        for item in given:
+            found = _ADDRESS.fullmatch(str(item))
+            if found and not Path(item).exists():
+                scheme, path = found[1], f"/{found[2]}" if found[1] == "file" else found[2]
+                advice = f"write {path}" if scheme == "file" else "copy or mount it first"
+                what = f"{name.replace('_', ' ')} must be a path of this machine"
+                raise SpecError(f"{what}, got an address, {scheme}://{path}: {advice}")
 
 
 def check_apart(option: str, out: Path, test: Path) -> None:

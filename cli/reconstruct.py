@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         write_reconstruction(result, arguments.out, columns=arguments.columns, force=arguments.force)
         out = clusters.named(arguments.out, arguments)
-        text = f"{len(result.images)} {kind_of(result.vae.data).plural}, {result.closeness}: {out}"
+        text = f"{kind_of(result.vae.data).counted(len(result.images))}, {result.closeness}: {out}"
     terminal.line(text)
     return 0
 

@@ -16,6 +16,7 @@ from pocketvae.errors import DataError, missing_package
 from pocketvae.parsing import shortened
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")
+_KNOWN = ("s3://", "gs://", "abfs://", "abfss://", "hdfs://", "file://")
 _PIECE = 8 << 20
 # Objects of these appear when they are complete and lie in no folders; what else has a name can be renamed.
 _OBJECT_STORES = ("s3", "gcs", "abfs")
@@ -48,9 +49,12 @@ class Storage:
             system, path = fs.FileSystem.from_uri(address)
         except ValueError as e:
             spaces = ": write a space as %20" if " " in address else ""
-            raise DataError(f"{address} is no address of a storage: {shortened(e)}{spaces}") from e
+            reason = shortened(e) if address.startswith(_KNOWN) else f"known are {', '.join(_KNOWN)}"
+            raise DataError(f"{address} is no address of a storage: {reason}{spaces}") from e
         except OSError as e:
             raise DataError(f"the storage of {address} cannot be reached: {shortened(e)}") from e
+        if address.startswith("file://") and "?" in address:
+            raise DataError(f"file:// takes no options, got {address}: write a question mark in a name as %3F")
         self._fs: Any = system
         self._api: Any = fs
         self._address, self._suffix, self._root = address, suffix, str(path).rstrip("/") + suffix

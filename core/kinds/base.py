@@ -31,6 +31,10 @@ class Kind(ABC):
     plural: str
     element = "value"
 
+    def counted(self, count: int) -> str:
+        """Returns a number of items in words, for example `1 image` or `2 images`."""
+        return f"{count} {self.noun if count == 1 else self.plural}"
+
     @abstractmethod
     def description(self, shape: tuple[int, ...]) -> str:
         """Returns items of a shape in words, for example `28x28x1 images`."""

@@ -8,7 +8,7 @@ import pytest
 from pocketvae.bundle.demo import demo_folder
 from pocketvae.cli.catalogue import COMMANDS
 from pocketvae.cli.main import build_parser
-from pocketvae.cli.outputs import _READ, _WRITTEN, check_outputs
+from pocketvae.cli.outputs import _READ, _WRITTEN, check_no_addresses, check_outputs
 
 
 @pytest.fixture
@@ -69,3 +69,27 @@ def test_every_argument_that_is_a_path_is_read_or_written(command):
 
 def test_what_is_no_path_is_left_alone():
     check_outputs(argparse.Namespace(out=None, json=None, bundle="demo"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("evaluate", "file:///a/run"),
+            "run must be a path .*, got an address, file:///a/run: write /a/run",
+        ),
+        (("evaluate", "run", "--data", "s3://b/x.npy"), "data must be a path .* s3://b/x.npy: copy or mount it first"),
+        (("score", "b", "x.npy", "--calibration", "s3://b/n.json"), "calibration must be a path .*: copy or mount it"),
+        (("verify", "gs://b/bundle"), "bundle must be a path of this machine, got an address, gs://b/bundle"),
+    ],
+)
+def test_an_address_where_a_path_must_stand_is_told(refused, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    refused(message, *words)
+
+
+def test_a_file_that_is_called_like_an_address_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:").mkdir()
+    (tmp_path / "s3:" / "b").touch()
+    check_no_addresses(argparse.Namespace(run=Path("s3:/b")))

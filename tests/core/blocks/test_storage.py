@@ -25,10 +25,18 @@ def test_what_is_an_address(text, expected):
     assert is_address(text) is expected
 
 
-@pytest.mark.parametrize("text", ["gopher://h/x", "memory://h/x", "s3:///"])
-def test_an_address_of_no_storage_is_refused(address, text):
-    with pytest.raises(DataError, match=rf"^{text} is no address of a storage: "):
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("gopher://h/x", "known are s3://, gs://"), ("foo://h/x", "known are s3://, gs://"), ("s3:///", "Missing bucket")],
+)
+def test_an_address_of_no_storage_is_refused(address, text, reason):
+    with pytest.raises(DataError, match=rf"^{text} is no address of a storage: {reason}"):
         Storage(text)
+
+
+def test_options_that_nobody_reads_are_refused(address):
+    with pytest.raises(DataError, match=r"file:// takes no options, got file:///x\?y=z: write .* as %3F"):
+        Storage("file:///x?y=z")
 
 
 def test_a_space_in_an_address_is_named(address):

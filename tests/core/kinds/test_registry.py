@@ -78,3 +78,8 @@ def test_only_images_have_a_height_and_a_width():
         _ = vae(DataKind.SEQUENCE).image_shape
     with pytest.raises(SpecError, match="data_shape must be time steps, channels"):
         VaeSpec(data=DataKind.SEQUENCE, data_shape=(5,), latents=vector_latent(2))
+
+
+def test_items_are_counted_in_words():
+    kind = kind_of(DataKind.IMAGE)
+    assert [kind.counted(count) for count in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
