@@ -11,6 +11,7 @@ from pocketvae.cli import arguments as common
 from pocketvae.cli.parser import Parser
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
+from pocketvae.reporting.text import count_of
 
 if TYPE_CHECKING:
     from pocketvae.benchmarks.trends.store import Added
@@ -71,8 +72,8 @@ def _add(arguments: argparse.Namespace) -> int:
 
 
 def _what_was_done(added: Added) -> str:
-    if added.figures:
-        return f"{added.figures} figures added"
+    if not added.is_known:
+        return f"{count_of(added.figures, 'figure')} added"
     if not added.label:
         return "is in the history already"
     was = f", in place of {added.old_label}" if added.old_label else ""

@@ -38,7 +38,7 @@ def parse_finite_json(text: str | bytes) -> Any:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """Parses TOML.
+    """Parses TOML; editors on Windows put a mark of byte order before it.
 
     Raises:
         ValueError: the text is not TOML, or nested too deeply.
@@ -46,7 +46,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     # The memory that tomllib takes grows with the square of a key's parts.
     if _LONG_KEY.search(text):
         raise ValueError(_TOO_DEEP)
-    return _parsed(tomllib.loads, text)
+    return _parsed(tomllib.loads, text.removeprefix("\ufeff"))
 
 
 def shortened(text: object, length: int = QUOTED) -> str:

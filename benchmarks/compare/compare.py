@@ -144,11 +144,11 @@ def read_result(content: bytes, name: str, *, instead: str = _RESULTS) -> Side:
     Raises:
         ManifestError: it is another kind of file, or damaged.
     """
+    other = next((what for field, what in _OTHERS.items() if _has(content, field)), "")
     for field, read in (("checks", _verification), ("results", _benchmark)):
-        if _has(content, field):
+        if not other and _has(content, field):
             return read(content, name)
-    found = next((what for field, what in _OTHERS.items() if _has(content, field)), "not a result")
-    raise ManifestError(f"{name} is {found}: name {instead}")
+    raise ManifestError(f"{name} is {other or 'not a result'}: name {instead}")
 
 
 def _verification(content: bytes, name: str) -> Side:

@@ -133,6 +133,13 @@ def _check_apart(devices: tuple[DeviceConfig, ...], name: str) -> None:
                 "it is one device, so leave one of them out"
             )
         targets[device.target] = device.name
+    for device in devices:
+        alike = [other.name for other in devices if other is not device and other.model == device.name]
+        if MODEL not in device.labels and alike:
+            raise SpecError(
+                f"device {device.name} in {name} is a model of its own, which {alike[0]} has as its label {MODEL}: "
+                "give it that label too, or another name"
+            )
 
 
 def _device(

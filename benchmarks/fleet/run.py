@@ -23,6 +23,7 @@ from pocketvae.benchmarks.parity.verify import check_threads, read_limits, save_
 from pocketvae.benchmarks.targets import Target
 from pocketvae.bundle.bundle import Bundle, opened, opened_with_damage
 from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.errors import SpecError
 from pocketvae.processes.deadline import Deadline
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.reporting.text import count_of
@@ -129,7 +130,7 @@ def bench_fleet(
         SpecError: an artifact is unknown, or time on a target is meaningless.
     """
     for device in fleet.devices:
-        check_times(device.made())
+        _check_times(device)
     bundle = opened(bundle)
     artifacts = config.chosen(bundle.manifest.artifacts)
 
@@ -147,6 +148,13 @@ def bench_fleet(
         fleet=replace(run.record, latency=latency_of_models(rows, _models(fleet))),
     )
     return FleetBenchmark(result=result, interruption=run.interruption)
+
+
+def _check_times(device: DeviceConfig) -> None:
+    try:
+        check_times(device.made())
+    except SpecError as e:
+        raise SpecError(f"device {device.name}: {e}, with --select by labels that it does not have") from e
 
 
 class _HasNotRun(Protocol):

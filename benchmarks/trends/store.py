@@ -41,12 +41,14 @@ class Added:
     """What was done with a result.
 
     Attributes:
-        figures: How many were added; 0 of a result that is there already.
+        figures: How many were added; a result of lost devices alone has none.
+        is_known: Whether the result is there already, so that none was added.
         label: The new one of such a result; empty where it keeps its own.
         old_label: What it replaces.
     """
 
     figures: int
+    is_known: bool = False
     label: str = ""
     old_label: str = ""
 
@@ -213,9 +215,9 @@ class History:
         """Gives a result that is there already the label that it is added with; without one it keeps its own."""
         (known,) = self._base.execute("SELECT label FROM results WHERE sha256 = ?", (digest,)).fetchone()
         if not label or label == known:
-            return Added(figures=0)
+            return Added(figures=0, is_known=True)
         self._base.execute("UPDATE results SET label = ? WHERE sha256 = ?", (label, digest))
-        return Added(figures=0, label=label, old_label=known)
+        return Added(figures=0, is_known=True, label=label, old_label=known)
 
     def entries(self) -> list[Entry]:
         """Returns every figure, in the order in which results were added."""

@@ -182,6 +182,7 @@ def test_another_runtime_is_noted(tmp_path, bundles):
         ("[]", "is not a result"),
         ('{"schema_version": 1, "runs": []}', "is not a result"),
         ('{"schema_version": 1, "differences": []}', "is what compare --json wrote: name a file that verify"),
+        ('{"schema_version": 1, "results": 3, "series": []}', "is what history show --json wrote: name a file"),
         ('{"schema_version": 1, "artifacts": []}', "is the manifest of a bundle: name"),
         ('{"schema_version": 99, "checks": []}', "schema_version 99, but this pocketvae reads up to"),
         (

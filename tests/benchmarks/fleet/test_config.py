@@ -78,6 +78,10 @@ def device(name="a", **more):
             {"devices": [device(labels={"model": ""})]},
             "label model of device 'a' in .* must not be empty: leave it out",
         ),
+        (
+            {"devices": [device(), device("b", labels={"model": "a"})]},
+            "device a in .* is a model of its own, which b has as its label model: give it that label too",
+        ),
         ({"devices": [device(labels={"site": 1})]}, "must be text of one line"),
         ({"devices": [device(labels="x")]}, "labels in device 'a' .* must be a table"),
         ({"devices": [device()], "at_once": 0}, r"at_once in f\.toml must be at least 1, got 0"),
@@ -92,6 +96,12 @@ def test_what_cannot_be_is_one_line_that_says_where(data, message):
     with pytest.raises(SpecError, match=message) as found:
         parse_fleet(data, "f.toml")
     assert "\n" not in str(found.value)
+
+
+def test_a_mark_of_byte_order_is_no_part_of_a_file(tmp_path):
+    path = tmp_path / "fleet.toml"
+    path.write_text(FILE, encoding="utf-8-sig")
+    assert len(read_fleet(path).devices) == 2
 
 
 def test_a_file_that_is_not_there_or_no_toml_is_said(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 
 from pocketvae.benchmarks import BenchConfig, verify_bundle
 from pocketvae.benchmarks.devices import DeviceState
+from pocketvae.benchmarks.fleet.config import parse_fleet
 from pocketvae.benchmarks.fleet.run import bench_fleet, is_rest, verify_fleet
 from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.documents import decode, encode
@@ -96,6 +97,15 @@ def test_what_is_wrong_with_all_is_said_before_any_device_is_touched(fleet_of, d
         with pytest.raises(SpecError, match="threads must be at least 1"):
             verify_fleet(bundle, fleet, num_threads=0)
     assert gauge.together == []
+
+
+def test_a_device_without_times_is_named(bundles, tmp_path):
+    device = {"name": "board", "target": "arm64"}
+    fleet = parse_fleet({"devices": [{"name": "desk", "target": "host"}, device]}, "fleet.toml")
+    with pytest.raises(
+        SpecError, match=r"^device board: arm64 only checks parity: .* leave it out of bench, with --select"
+    ):
+        bench_fleet(bundles.make_bundle(tmp_path / "b"), fleet, BenchConfig())
 
 
 def test_an_interruption_leaves_the_results_so_far(fleet_of, devices, bundles, tmp_path):

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from pocketvae.benchmarks import NotRun, verify_bundle
+from pocketvae.benchmarks import NotRun, VerifyResult, verify_bundle
 from pocketvae.benchmarks.devices import Device, DeviceState, Fleet
 from pocketvae.benchmarks.trends import store
 from pocketvae.benchmarks.trends.store import Added, History, Origin, add_results
-from pocketvae.documents import encode
+from pocketvae.documents import decode, encode
 from pocketvae.errors import ManifestError, SpecError
 
 
@@ -47,7 +47,7 @@ def entries_of(db):
 
 def test_a_result_is_added_once(db, written, verified):
     assert add(db, written(), Origin(revision="abc", label="main")) == Added(figures=len(verified.checks))
-    assert add(db, written(), Origin(revision="other")) == Added(figures=0)
+    assert add(db, written(), Origin(revision="other")) == Added(figures=0, is_known=True)
     entries = entries_of(db)
     assert len(entries) == len(verified.checks)
     assert {(entry.origin.revision, entry.origin.label) for entry in entries} == {("abc", "main")}
@@ -58,8 +58,8 @@ def test_a_result_is_added_once(db, written, verified):
 def test_the_label_of_a_result_that_is_there_already_changes(db, written):
     add(db, written(), Origin(revision="abc", label="main"))
     add(db, written(1), Origin(label="main"))
-    assert add(db, written(), Origin(label="v1")) == Added(figures=0, label="v1", old_label="main")
-    assert add(db, written(), Origin(label="v1")) == Added(figures=0)
+    assert add(db, written(), Origin(label="v1")) == Added(figures=0, is_known=True, label="v1", old_label="main")
+    assert add(db, written(), Origin(label="v1")) == Added(figures=0, is_known=True)
     assert {(entry.number, entry.origin) for entry in entries_of(db)} == {
         (1, Origin(revision="abc", label="v1")),
         (2, Origin(label="main")),
@@ -108,6 +108,15 @@ def test_a_fleet_is_kept_by_model_with_the_devices_that_fail_and_those_that_are_
         ("c", "pixel-6", "lost", "gone"),
         ("d", "pi", "lost", "gone"),
     ]
+
+
+def test_a_result_of_lost_devices_alone_is_added(db, of_fleet, tmp_path, verified):
+    document = decode(VerifyResult, of_fleet.read_bytes(), "fleet.json")
+    devices = tuple(replace(item, state=DeviceState.LOST) for item in document.fleet.devices)
+    of_fleet.write_text(encode(replace(document, checks=(), fleet=replace(document.fleet, devices=devices))))
+    assert add(db, of_fleet) == Added(figures=0)
+    with History(db) as history:
+        assert [item.state for item in history.devices()] == [DeviceState.LOST] * 4
 
 
 def test_a_file_of_the_first_version_is_read_and_goes_on(db, written, of_fleet):
