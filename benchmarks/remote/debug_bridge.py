@@ -88,6 +88,10 @@ class Device:
             raise ChannelError(_last_line(said) or f"it ended with code {int(code)}", int(code))
         return said
 
+    def command(self, script: str) -> list[str]:
+        """Returns the command that runs a shell script there."""
+        return [self.adb, "-s", self.serial, "shell", script]
+
     def push(self, paths: Sequence[Path], folder: str) -> None:
         """Copies files into a folder there.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +16,15 @@ from pocketvae.errors import ChannelError, OutputExistsError, TargetError
 from pocketvae.processes.envelope import Request, Response, decode, encode
 from pocketvae.processes.failures import is_passing
 from pocketvae.processes.rpc import Channel
+from pocketvae.system import leftovers
 from pocketvae.system.files import sha256_bytes, write_bytes, write_text
 from pocketvae.system.folders import claimed_directory
 
 # What ssh itself ends with; any other code is that of the program at the other end.
 _CONNECTION_LOST = 255
 _PAUSES_S = (1.0, 4.0)
-_SUFFIX = ".response"
+_SUFFIX, _TOKEN = ".response", "token"
+_NULL = subprocess.DEVNULL
 
 
 class ResponseCache:
@@ -111,9 +114,31 @@ def claim_answers(held: contextlib.ExitStack, answers: Path, machine: str) -> No
         raise TargetError(f"another pocketvae is running this bundle on {machine}: wait until it ends") from e
 
 
+@contextlib.contextmanager
+def copies_removed(answers: Path, command: Sequence[str]) -> Iterator[None]:
+    """Has a program remove the copies at the other end if this process ends within the block, too soon to do it itself.
+
+    The program goes on in a session that the terminal's signals do not reach. The next run makes copies of its own.
+
+    Args:
+        answers: Folder of the responses.
+        command: Removes the copies.
+    """
+
+    def settle() -> None:
+        (answers / _TOKEN).unlink(missing_ok=True)
+        subprocess.Popen(command, stdin=_NULL, stdout=_NULL, stderr=_NULL, start_new_session=True)
+
+    number = leftovers.register(settle)
+    try:
+        yield
+    finally:
+        leftovers.forget(number)
+
+
 def answers_token(answers: Path) -> str:
     """Returns what tells this user's copies from those of another machine; a resumed run has the same."""
-    path = answers / "token"
+    path = answers / _TOKEN
     if not path.is_file():
         write_text(path, secrets.token_hex(4))
     return path.read_text("utf-8")

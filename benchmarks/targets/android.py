@@ -28,7 +28,7 @@ from pocketvae.benchmarks.remote.phone import (
     read_properties,
 )
 from pocketvae.benchmarks.remote.phone_channel import PhoneChannel
-from pocketvae.benchmarks.remote.response_cache import ResponseCache, answers_token, claim_answers
+from pocketvae.benchmarks.remote.response_cache import ResponseCache, answers_token, claim_answers, copies_removed
 from pocketvae.benchmarks.remote.scripts import ScriptRun
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
@@ -120,6 +120,7 @@ class AndroidTarget(Target):
             folder = f"{_FOLDER}-{key}-{answers_token(answers)}"
             local = TemporaryFolder()
             held.callback(local.remove)
+            held.enter_context(copies_removed(answers, phone.device.command(f"rm -rf {quoted(folder)}")))
             channel = PhoneChannel(phone.device, folder, local.path, phone.cores.fastest)
             response_cache = ResponseCache(channel, answers)
             held.callback(_remove_copies, self.name, phone.device, folder, response_cache)

@@ -10,7 +10,7 @@ import warnings
 from pocketvae.benchmarks.execution.protocol import TargetRun
 from pocketvae.benchmarks.execution.target import THIS_MACHINE, Target
 from pocketvae.benchmarks.remote.channel import ChannelRun
-from pocketvae.benchmarks.remote.response_cache import ResponseCache, answers_token, claim_answers
+from pocketvae.benchmarks.remote.response_cache import ResponseCache, answers_token, claim_answers, copies_removed
 from pocketvae.benchmarks.remote.secure_shell import Address, cache_path, packed
 from pocketvae.benchmarks.remote.wheel import WHEEL_NAME, wheel_bytes
 from pocketvae.bundle.bundle import Bundle
@@ -20,7 +20,7 @@ from pocketvae.processes.line_process import LineProcess
 from pocketvae.system.files import sha256_bytes
 from pocketvae.system.tools.setup import SetupStep, target_folder
 
-_VENV = "venv"
+_VENV, _UNFINISHED = "venv", ".unfinished"
 _PYTHON = cache_path(f"{_VENV}/bin/python")
 _VERSION_CHECK = "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed there')"
 _IMPORTS = "import ai_edge_litert, numpy, onnxruntime, pydantic, safetensors"
@@ -61,6 +61,7 @@ class SshTarget(Target):
         with contextlib.ExitStack() as held:
             claim_answers(held, answers, address.host)
             folder = cache_path(f"runs/{key}-{answers_token(answers)}")
+            held.enter_context(copies_removed(answers, address.command(f"rm -rf {folder} {folder}{_UNFINISHED}")))
             _send(address, folder, files)
             response_cache = ResponseCache(_runner(address, python, folder), answers)
             held.callback(_remove_copies, self.name, address, folder, response_cache)
@@ -167,7 +168,7 @@ def _works(address: Address) -> bool:
 
 
 def _make_environment(address: Address) -> None:
-    folder, half = cache_path(_VENV), cache_path(f"{_VENV}.unfinished")
+    folder, half = cache_path(_VENV), cache_path(f"{_VENV}{_UNFINISHED}")
     address.run(
         f"python3 -c {shlex.quote(_VERSION_CHECK)}; mkdir -p {half}; python3 -m venv {half}; "
         f"cat > {half}/{WHEEL_NAME}; "
@@ -180,7 +181,7 @@ def _make_environment(address: Address) -> None:
 
 def _send(address: Address, folder: str, files: dict[str, bytes]) -> None:
     """Copies files into a folder that appears when they are all there; one that is there is taken as it is."""
-    half = f"{folder}.unfinished"
+    half = f"{folder}{_UNFINISHED}"
     if address.run(f"echo; if [ -d {folder} ]; then echo there; fi") != "there":
         copy = f"mkdir -p {half} && tar -x -C {half} && mv {half} {folder}"
         address.run(f"rm -rf {half}; {copy} || {{ rm -rf {half}; exit 1; }}", send=packed(files))

@@ -1,14 +1,17 @@
 """Answers that outlive a connection."""
 
+import sys
+import time
 from dataclasses import replace
 
 import pytest
 
 from pocketvae.benchmarks.remote.messages import Method
-from pocketvae.benchmarks.remote.response_cache import ResponseCache
+from pocketvae.benchmarks.remote.response_cache import ResponseCache, answers_token, copies_removed
 from pocketvae.errors import ArtifactFault, ChannelError, TargetError
 from pocketvae.processes.envelope import Failure, Request, Response
 from pocketvae.processes.failures import failure_of
+from pocketvae.system import leftovers
 
 JOB = Request(id=7, method=Method.RUN, params={"artifact": "a"}, block=b"x")
 OTHER = Request(id=8, method=Method.RUN, params={"artifact": "b"}, block=b"x")
@@ -134,3 +137,21 @@ def test_a_crash_at_the_other_end_is_no_lost_connection(open_response_cache):
         response_cache.ask(JOB, 1)
     assert not response_cache.is_lost
     assert response_cache.pauses == []
+
+
+def test_copies_are_removed_by_a_program_that_goes_on_when_the_process_ends_too_soon(tmp_path):
+    copies, answers = tmp_path / "copies", tmp_path / "answers"
+    copies.mkdir(), answers.mkdir()
+    remove = [sys.executable, "-c", "import pathlib, sys; pathlib.Path(sys.argv[1]).rmdir()", str(copies)]
+    token = answers_token(answers)
+    with copies_removed(answers, remove):
+        pass
+    leftovers.settle_all()
+    assert copies.exists()
+    assert answers_token(answers) == token
+    with copies_removed(answers, remove):
+        leftovers.settle_all()
+    while copies.exists():
+        time.sleep(0.01)
+    # The next run's copies must not be removed by a program that is late.
+    assert answers_token(answers) != token
