@@ -11,6 +11,7 @@ from pocketvae.errors import SpecError
 _APPLICATION = 0x50564145
 # 2 added devices, and on which of them a check failed.
 VERSION = 2
+_KINDS = ("application_id", "user_version")
 _FIRST = """
 CREATE TABLE results (
     id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, added TEXT NOT NULL,
@@ -24,7 +25,7 @@ CREATE TABLE figures (
 _DEVICES = """
 CREATE TABLE devices (
     result INTEGER NOT NULL REFERENCES results (id), name TEXT NOT NULL, model TEXT NOT NULL, state TEXT NOT NULL,
-    reason TEXT NOT NULL, PRIMARY KEY (result, name)
+    reason TEXT NOT NULL, is_here INTEGER NOT NULL, PRIMARY KEY (result, name)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE failures (
     result INTEGER NOT NULL REFERENCES results (id), artifact TEXT NOT NULL, target TEXT NOT NULL, what TEXT NOT NULL,
@@ -47,9 +48,6 @@ def version_of(base: sqlite3.Connection, path: Path) -> int:
     if version > VERSION:
         raise SpecError(f"{path} has version {version}, and this pocketvae knows version {VERSION}: update it")
     return version
-
-
-_KINDS = ("application_id", "user_version")
 
 
 def bring_up_to_date(base: sqlite3.Connection, path: Path) -> None:

@@ -15,8 +15,10 @@ from typing import Any, Self
 
 from pocketvae.benchmarks.compare.compare import Side, read_result
 from pocketvae.benchmarks.compare.fleets import failures
-from pocketvae.benchmarks.devices import DeviceState
-from pocketvae.benchmarks.trends.layout import bring_up_to_date, version_of
+from pocketvae.benchmarks.devices import Device, DeviceState
+from pocketvae.benchmarks.execution.target import THIS_MACHINE
+from pocketvae.benchmarks.targets import make_target
+from pocketvae.benchmarks.trends.layout import VERSION, bring_up_to_date, version_of
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.system.files import sha256_bytes, write_new
 
@@ -61,6 +63,7 @@ class Entry:
         number: Of the result, in the order in which they were added.
         kind: Of the result: a verification or a benchmark.
         added: When, in UTC, as ISO 8601 writes it.
+        machine: The processor that it depends on; empty for devices of a fleet that are elsewhere.
         value: None where there is a verdict and no number.
         failed_on: Of a model of device, the devices on which it failed.
     """
@@ -80,11 +83,9 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceEntry:
-    """What became of one device of a fleet in one result; `number` and `added` are as for `Entry`."""
+    """What became of one device of a fleet in the result of a number."""
 
     number: int
-    added: str
-    origin: Origin
     name: str
     model: str
     state: DeviceState
@@ -112,7 +113,7 @@ def add_results(path: Path, results: Sequence[Path], origin: Origin) -> list[Add
     # All of them are read before the first is added.
     read = [_read(result) for result in results]
     if not path.exists():
-        with History.in_memory(path) as history:
+        with History(path, is_new=True) as history:
             added = history.insert(read, origin)
             # Another process may have made it meanwhile.
             with contextlib.suppress(FileExistsError):
@@ -132,26 +133,20 @@ def _check_place(path: Path) -> None:
 class History:
     """A file of results; a context manager."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_new: bool = False) -> None:
         """Opens a file.
+
+        Args:
+            path: Where it is.
+            is_new: Whether it is made in memory, for its `content` to be written there.
 
         Raises:
             SpecError: it is not there, or not a history.
         """
         _check_place(path)
-        if not path.exists():
+        if not is_new and not path.exists():
             raise SpecError(f"{path} does not exist: pocketvae history add RESULT.json --db {path} makes it")
-        self._open(path, path)
-
-    @classmethod
-    def in_memory(cls, path: Path) -> Self:
-        """Returns an empty one that `path` is to become."""
-        history = cls.__new__(cls)
-        history._open(path, Path(":memory:"))
-        return history
-
-    def _open(self, path: Path, place: Path) -> None:
-        self.path = path
+        self.path, place = path, ":memory:" if is_new else path
         try:
             self._base = sqlite3.connect(place, timeout=_WAIT_S, isolation_level=None)
         except sqlite3.Error as e:
@@ -186,6 +181,7 @@ class History:
         """Adds results by their SHA-256; see `add_results`."""
         with self._transaction("IMMEDIATE"):
             bring_up_to_date(self._base, self.path)
+            self._version = VERSION
             return [self._insert(digest, side, origin) for digest, side in results]
 
     def _insert(self, digest: str, side: Side, origin: Origin) -> Added:
@@ -201,8 +197,9 @@ class History:
             "figures", added.lastrowid, [(*key, item.value, item.passed) for key, item in figures.items()]
         )
         if side.fleet is not None:
-            devices = [(item.name, item.model, item.state.value, item.reason) for item in side.fleet.devices]
-            self._insert_rows("devices", added.lastrowid, devices)
+            devices = side.fleet.devices
+            rows = [(item.name, item.model, item.state.value, item.reason, _is_here(item)) for item in devices]
+            self._insert_rows("devices", added.lastrowid, rows)
             self._insert_rows("failures", added.lastrowid, failures(side.figures, side.fleet))
         return Added(figures=len(figures))
 
@@ -226,6 +223,10 @@ class History:
             "SELECT result, artifact, target, what, device FROM failures ORDER BY device"
         ):
             failed.setdefault(tuple(key), []).append(device)
+        # What this machine is does not matter to devices that are elsewhere.
+        elsewhere = set(
+            self._devices("SELECT result, model FROM devices GROUP BY result, model HAVING max(is_here) = 0")
+        )
         query = (
             "SELECT id, kind, added, revision, label, artifact, target, what, machine, value, passed "
             "FROM figures JOIN results ON id = result ORDER BY id, artifact, target, what"
@@ -239,7 +240,7 @@ class History:
                 artifact=artifact,
                 target=target,
                 what=what,
-                machine=machine,
+                machine="" if (number, target.partition(", ")[0]) in elsewhere else machine,
                 value=value,
                 passed=bool(passed),
                 failed_on=tuple(failed.get((number, artifact, target, what), ())),
@@ -251,21 +252,10 @@ class History:
 
     def devices(self) -> list[DeviceEntry]:
         """Returns what became of every device of fleets, in the order in which results were added."""
-        query = (
-            "SELECT id, added, revision, label, name, model, state, reason "
-            "FROM devices JOIN results ON id = result ORDER BY id, name"
-        )
+        query = "SELECT result, name, model, state, reason FROM devices ORDER BY result, name"
         return [
-            DeviceEntry(
-                number=number,
-                added=added,
-                origin=Origin(revision=revision, label=label),
-                name=name,
-                model=model,
-                state=DeviceState(state),
-                reason=reason,
-            )
-            for number, added, revision, label, name, model, state, reason in self._devices(query)
+            DeviceEntry(number=number, name=name, model=model, state=DeviceState(state), reason=reason)
+            for number, name, model, state, reason in self._devices(query)
         ]
 
     def _devices(self, query: str) -> list[tuple[Any, ...]]:
@@ -294,6 +284,14 @@ def _read(path: Path) -> tuple[str, Side]:
     except OSError as e:
         raise ManifestError(f"{path} cannot be read: {e.strerror or e}") from e
     return sha256_bytes(content), read_result(content, str(path))
+
+
+def _is_here(device: Device) -> bool:
+    """Whether a device is this machine, or an emulator on it."""
+    try:
+        return make_target(device.target).machine() == THIS_MACHINE
+    except SpecError:  # of a newer version
+        return False
 
 
 def machine_of(side: Side) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from statistics import median
@@ -56,7 +56,7 @@ class Series:
         artifact: File name.
         target: Where it ran; with threads and batch, of latencies.
         what: Name of a check, `size_bytes` or `median_s`.
-        machine: The processor that all of its results are from.
+        machine: The processor that all of its results are from; empty for devices of a fleet that are elsewhere.
         moments: In the order in which results were added.
         fails: Whether the check fails in the newest result of its kind that has its artifact, target and machine; one
             that this result does not have any more does not.
@@ -165,18 +165,16 @@ def trends_of(entries: Sequence[Entry], wanted: Filter, devices: Sequence[Device
     unfinished = [item for item in _unfinished(devices) if fnmatchcase(item.model, wanted.target)]
     if not groups and not unfinished:
         raise SpecError("the history has no such figure: leave out a filter to see what it has")
-    fleets = {device.number for device in devices}
-    newest = {_subject(entry, fleets): entry.number for entry in entries}
-    series = [_series(found, newest[_subject(found[-1], fleets)]) for found in groups.values()]
+    newest = {_subject(entry): entry.number for entry in entries}
+    series = [_series(found, newest[_subject(found[-1])]) for found in groups.values()]
     ordered = sorted(series, key=lambda item: not item.has_changed)
-    results = {entry.number for entry in entries} | fleets
+    results = {item.number for item in entries} | {item.number for item in devices}
     return Trends(results=len(results), series=tuple(ordered), unfinished=tuple(unfinished))
 
 
-def _subject(entry: Entry, fleets: Collection[int]) -> tuple[str, ...]:
-    """Returns what the newest result decides about; devices of fleets may be reached from any machine."""
-    machine = "" if entry.number in fleets else entry.machine
-    return entry.kind, entry.artifact, entry.target, machine
+def _subject(entry: Entry) -> tuple[str, ...]:
+    """Returns what the newest result decides about."""
+    return entry.kind, entry.artifact, entry.target, entry.machine
 
 
 def _unfinished(devices: Sequence[DeviceEntry]) -> list[UnfinishedDevice]:
@@ -268,7 +266,7 @@ def failure_lines(trends: Trends) -> list[str]:
         groups.setdefault((item.artifact, item.target, item.machine), []).append(item)
     several = len({item.machine for item in trends.series}) > 1
     return [
-        f"{artifact} on {target}{f' of {machine}' if several else ''} FAILS{_how(found)}"
+        f"{artifact} on {target}{f' of {machine}' if several and machine else ''} FAILS{_how(found)}"
         for (artifact, target, machine), found in groups.items()
     ]
 

@@ -110,6 +110,21 @@ def test_a_fleet_is_kept_by_model_with_the_devices_that_fail_and_those_that_are_
     ]
 
 
+def test_devices_elsewhere_are_one_series_from_whatever_machine_they_are_reached(db, of_fleet):
+    document = decode(VerifyResult, of_fleet.read_bytes(), "fleet.json")
+    add(db, of_fleet)
+    other = replace(document.environment, cpu="another CPU")
+    of_fleet.write_text(encode(replace(document, environment=other)))
+    add(db, of_fleet)
+    assert {entry.machine for entry in entries_of(db)} == {""}
+    here = tuple(replace(item, target="host") if item.name == "a" else item for item in document.fleet.devices)
+    of_fleet.write_text(encode(replace(document, fleet=replace(document.fleet, devices=here))))
+    add(db, of_fleet)
+    assert {entry.machine.partition(",")[0] for entry in entries_of(db) if entry.number == 3} == {
+        document.environment.cpu
+    }
+
+
 def test_a_result_of_lost_devices_alone_is_added(db, of_fleet, tmp_path, verified):
     document = decode(VerifyResult, of_fleet.read_bytes(), "fleet.json")
     devices = tuple(replace(item, state=DeviceState.LOST) for item in document.fleet.devices)
