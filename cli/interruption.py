@@ -104,14 +104,16 @@ def check(error: Exception | None = None) -> None:
 
 
 def accept() -> None:
-    """Takes note that the signal was dealt with: it is not raised again, and later ones are ignored."""
+    """Takes note that the signal is told the user: it is not raised again, and later ones are ignored."""
     _state.accept()
+    _state.is_told = True
 
 
 class _State:
     """The signal that came first, and the exception that it became."""
 
     def __init__(self) -> None:
+        self.is_told = False
         self.clear()
 
     def clear(self) -> None:
@@ -192,8 +194,8 @@ def _end_after_signal(receiver: socket.socket, stderr: int) -> None:
         if _state.is_lost:
             _raise_again(_state.number)
     notes = leftovers.settle_all()
-    # Who accepted the signal has said so. The main thread may hold the locks of Python's streams.
-    if not _state.is_accepted:
+    # The main thread may hold the locks of Python's streams.
+    if not _state.is_told:
         with contextlib.suppress(OSError):
             os.write(stderr, f"{summary(notes)}\n".encode())
     os._exit(_FIRST_EXIT_CODE + number)

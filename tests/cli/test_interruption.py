@@ -91,6 +91,32 @@ def test_a_process_in_native_code_ends_too_and_leaves_nothing(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+# A process whose interpreter does not come to its end.
+_HANGS = """
+import atexit, signal, sys, time
+from pocketvae.cli import interruption, main
+
+interruption._UNWIND_S = 0.2
+atexit.register(time.sleep, 60)
+main._run = lambda words: signal.raise_signal(signal.SIGINT)
+sys.exit(main.program())
+"""
+
+
+@pytest.mark.posix
+def test_an_interruption_is_told_once(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", _HANGS],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert done.returncode == 130
+    assert done.stderr == b"pocketvae: interrupted; no half-written files were left\n"
+
+
 def test_an_interruption_without_a_number_is_ctrl_c():
     assert interruption.exit_code(KeyboardInterrupt()) == 130
     assert interruption.number_of(interruption.Interruption(15)) == 15
