@@ -154,7 +154,7 @@ def _check_times(device: DeviceConfig) -> None:
     try:
         check_times(device.made())
     except SpecError as e:
-        raise SpecError(f"device {device.name}: {e}, with --select by labels that it does not have") from e
+        raise SpecError(f"device {device.name}: {e}: --select takes the others by their labels") from e
 
 
 class _HasNotRun(Protocol):

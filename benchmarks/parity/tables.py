@@ -67,6 +67,8 @@ def verdict_line(result: VerifyResult) -> str:
         line += f"; {len(others)} other {'files are' if len(others) > 1 else 'file is'} damaged: {', '.join(others)}"
     if failed - set(artifacts) - set(others):
         line += "; a control that must be told apart was not"
+    if result.verdict is Verdict.INCOMPLETE:
+        line = f"Incomplete: no check failed; {line}"
     missing = len({(item.artifact, item.target) for item in result.not_run})
     elsewhere = len((lost - failed) & set(result.artifacts()))
     if elsewhere:

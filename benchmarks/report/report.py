@@ -10,6 +10,7 @@ from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
 from pocketvae.benchmarks.latency.show.charts import distribution_charts, duration, first_calls_chart, trade_off_chart
 from pocketvae.benchmarks.latency.show.tables import environment_facts
 from pocketvae.benchmarks.parity.results import Verdict, VerifyResult
+from pocketvae.benchmarks.parity.tables import verdict_line
 from pocketvae.benchmarks.parity.worst import WorstCase
 from pocketvae.benchmarks.report.contact_sheet import ContactRow, contact_rows
 from pocketvae.benchmarks.report.parity import layers_figure, limits, measurements, parity_cells, worst_pictures
@@ -19,7 +20,7 @@ from pocketvae.kinds.base import AMPLIFICATION
 from pocketvae.kinds.registry import described, kind_of
 from pocketvae.reporting.html import Cell, Table
 from pocketvae.reporting.templates import render
-from pocketvae.reporting.text import count_of, format_ratio, format_us
+from pocketvae.reporting.text import format_ratio, format_us
 from pocketvae.spec import Component
 from pocketvae.system.environment import Environment
 from pocketvae.system.files import StrPath, write_text
@@ -105,7 +106,7 @@ def _verdict(verify: VerifyResult) -> str:
     if verify.passed:
         return f"All {len(artifacts)} artifacts match the original model."
     if verify.verdict is Verdict.INCOMPLETE:
-        return f"No check failed; {count_of(len(verify.not_run), 'artifact')} could not be run."
+        return f"{verdict_line(verify)}."
     failed = {check.artifact for check in verify.checks if not check.passed} & set(artifacts)
     return (
         f"{len(failed)} of {len(artifacts)} artifacts do not match the original model; "

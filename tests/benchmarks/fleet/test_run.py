@@ -102,9 +102,7 @@ def test_what_is_wrong_with_all_is_said_before_any_device_is_touched(fleet_of, d
 def test_a_device_without_times_is_named(bundles, tmp_path):
     device = {"name": "board", "target": "arm64"}
     fleet = parse_fleet({"devices": [{"name": "desk", "target": "host"}, device]}, "fleet.toml")
-    with pytest.raises(
-        SpecError, match=r"^device board: arm64 only checks parity: .* leave it out of bench, with --select"
-    ):
+    with pytest.raises(SpecError, match=r"^device board: arm64 only checks parity: .* leave it out of bench: --select"):
         bench_fleet(bundles.make_bundle(tmp_path / "b"), fleet, BenchConfig())
 
 

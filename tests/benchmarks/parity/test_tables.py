@@ -121,6 +121,8 @@ def test_what_could_not_run_is_incomplete_and_not_failed():
     )
     assert result.verdict is Verdict.INCOMPLETE
     assert [row[-1] for row in verify_table(result)[1]] == ["pass", "incomplete"]
+    said = "1 of 2 artifacts match the original; 1 could not be run"
+    assert verdict_line(result) == f"Incomplete: no check failed; {said}"
     failed = replace(result, checks=(*result.checks, replace(check(2.0, 1.0), passed=False)))
     assert failed.verdict is Verdict.FAILED
     assert replace(result, not_run=(), passed=True).verdict is Verdict.PASSED
