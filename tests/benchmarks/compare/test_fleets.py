@@ -8,6 +8,7 @@ from pocketvae.benchmarks import compare_paths, comparison_line, verify_bundle
 from pocketvae.benchmarks.devices import Device, DeviceState, Fleet
 from pocketvae.benchmarks.latency.results import BenchResult, TargetRow
 from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.cli.main import main
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError
 from pocketvae.system.environment import current_environment
@@ -119,10 +120,12 @@ def test_a_model_that_left_is_not_compared(compared):
     assert comparison.notes == ("1 device left: b-1", "not compared: b: no device ran on both sides")
 
 
-def test_where_all_devices_are_lost_nothing_is_said(compared):
+def test_where_all_devices_are_lost_nothing_is_said(compared, tmp_path, capsys):
     comparison = compared(benchmark({"a-1": 1.0}), benchmark({}, lost=["a-1"]))
     assert not comparison.regressed
     assert comparison.says_nothing
+    assert main(["compare", str(tmp_path / "before.json"), str(tmp_path / "after.json")]) == 3
+    assert capsys.readouterr().out == "2 not compared\n"
 
 
 def test_a_check_that_fails_counts_whoever_was_lost_before(compared, bundles, tmp_path):
