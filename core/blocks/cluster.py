@@ -34,6 +34,7 @@ _MOST_WORKERS = 10_000
 _OBJECT_STORE_BYTES = 80 << 20
 # In bytes: the path of a socket has 103 at most on macOS, of which Ray and the folder's name take 92.
 _LONGEST_PARENT = 11
+_AUTH_ADVICE = "if it asks for a token, copy ~/.ray/auth_token of its head here, or set RAY_AUTH_TOKEN to it"
 # Nothing is reported to anybody, nothing is changed in the workers' environment, and no dashboard is served.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -99,7 +100,7 @@ def connected(cluster: Cluster) -> Iterator[ModuleType]:
             }
         stack.callback(ray.shutdown)
         try:
-            with _signals_held() if cluster.address == LOCAL else contextlib.nullcontext():
+            with _signals_kept(held=cluster.address == LOCAL):
                 ray.init(address=cluster.address, **options)
         except Exception as e:  # Ray raises a dozen unrelated types
             raise _refused(cluster.address, e) from e
@@ -133,6 +134,10 @@ def _imported(cluster: Cluster) -> ModuleType:
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = cluster.address != LOCAL
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
+    if cluster.address != LOCAL and AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
+        # Ray sends a token that is there to the cluster of this machine, but not to others, which ask for it too.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        Config.initialize("")
     # Ray's own would end this process with the number 15, half started.
     ray._private.utils.set_sigterm_handler = lambda handler: None
     # Every killed worker would be a paragraph among the results: it has no other switch.
@@ -185,25 +190,31 @@ def _refused(address: str, error: Exception) -> TargetError:
     reason = shortened(" ".join(str(error).split()) or type(error).__name__)
     if "version" in reason.lower():
         return TargetError(f"the cluster {address} has other versions of Ray or Python than this machine: {reason}")
-    return TargetError(f"Ray cannot use the cluster {address}: {reason}")
+    advice = f": {_AUTH_ADVICE}" if "timeout" in reason and address not in (LOCAL, AUTO) else ""
+    return TargetError(f"Ray cannot use the cluster {address}: {reason}{advice}")
 
 
 @contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    """Has signals that come within the block take effect behind it: half started, Ray ends the process as it likes."""
+def _signals_kept(*, held: bool) -> Iterator[None]:
+    """Keeps what this program does at signals: Ray's native code sets a handler of its own, which prints a stack.
+
+    Args:
+        held: Signals that come within the block take effect behind it: half started, Ray ends the process as it likes.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     names = ("SIGTERM", "SIGINT") if sys.platform == "win32" else ("SIGTERM", "SIGINT", "SIGHUP")
     before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
     came: list[int] = []
-    held = [number for number, handler in before.items() if handler not in (None, signal.SIG_IGN)]
-    for number in held:
-        signal.signal(number, lambda number, frame: came.append(number))
+    for number, handler in before.items():
+        if held and handler not in (None, signal.SIG_IGN):
+            signal.signal(number, lambda number, frame: came.append(number))
     try:
         yield
     finally:
-        for number in held:
-            signal.signal(number, before[number])
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
         if came:
             signal.raise_signal(came[0])

@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from pocketvae.blocks.cluster import Cluster, _imported, _signals_held, connected, local_workers
+from pocketvae.blocks.cluster import Cluster, _imported, _refused, _signals_kept, connected, local_workers
 from pocketvae.errors import SpecError, TargetError
 
 
@@ -62,16 +62,20 @@ def test_a_machine_in_no_cluster_and_one_whose_cluster_has_ended_are_told_at_onc
         pass
 
 
-def test_signals_while_ray_begins_come_behind_it_and_go_to_their_own_handler():
+@pytest.mark.parametrize("held", [False, True])
+def test_signals_while_ray_begins_come_behind_it_and_go_to_their_own_handler(held):
     steps = []
     before = signal.signal(signal.SIGINT, lambda number, frame: steps.append("own"))
     try:
-        with _signals_held():
+        with _signals_kept(held=held):
             signal.raise_signal(signal.SIGINT)
             steps.append("begun")
-        assert steps == ["begun", "own"]
+            # As Ray's native code does for SIGTERM.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        assert steps == (["begun", "own"] if held else ["own", "begun"])
         signal.raise_signal(signal.SIGINT)
-        assert steps == ["begun", "own", "own"]
+        assert steps[-1] == "own"
+        assert len(steps) == 3
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -105,6 +109,24 @@ def test_ray_leaves_no_process_where_its_driver_is_killed(tmp_path):
     # Where nobody collects it, it stays a zombie.
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
     assert not pathlib.Path(folder).parent.exists()
+
+
+def test_a_token_is_sent_to_a_cluster_elsewhere_if_there_is_one(monkeypatch, tmp_path):
+    """As a cluster that was begun with `ray start` asks for by default; without one, the error names it."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    elsewhere = Cluster(address="ray://head:10001")
+    _imported(elsewhere)
+    assert "RAY_AUTH_MODE" not in os.environ
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("ab" * 32)
+    _imported(elsewhere)
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    refused = _refused("ray://head:10001", ConnectionError("ray client connection timeout"))
+    assert "copy ~/.ray/auth_token of its head here" in str(refused)
 
 
 def test_without_ray_the_error_says_how_to_install_it(monkeypatch):
