@@ -60,7 +60,8 @@ def latents_of(cells: Sequence[Any], vae: VaeSpec, column: str) -> npt.NDArray[n
     latents = _rows(cells, (vae.latent_dim,), column, _numbers).astype(np.float32)
     wrong = np.flatnonzero(~np.isfinite(latents).all(axis=1))
     if len(wrong):
-        raise DataError(f"row {wrong[0]} of {column!r} must hold finite numbers, got {latents[wrong[0]].tolist()}")
+        found = shortened(latents[wrong[0]].tolist())
+        raise DataError(f"row {wrong[0]} of {column!r} must hold finite numbers, got {found}")
     return latents
 
 

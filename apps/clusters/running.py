@@ -140,5 +140,8 @@ def _checked(reader: Reader, source: Source, vae: VaeSpec) -> tuple[int, SourceI
         raise DataError(f"{source.path} is empty: it has no {kind_of(vae.data).plural}")
     if source.skip_corrupt:
         return len(reader), first_sound(reader)
-    # A damaged image is no reason yet: the workers say what leaves it out.
-    return len(reader), reader.read(Block(index=0, first=0, last=1), {})
+    try:
+        # A damaged image is no reason yet: the workers say what leaves it out.
+        return len(reader), reader.read(Block(index=0, first=0, last=1), {})
+    except DataError as e:
+        raise DataError(f"item 0: {e}") from e
