@@ -26,9 +26,10 @@ def check_columns(needed: Iterable[str], known: Iterable[Any]) -> None:
     Raises:
         DataError: it does not have one.
     """
-    names = [str(name) for name in known]
+    there = list(known)
     for name in needed:
-        if name not in names:
+        if name not in there:
+            names = [str(name) for name in there]
             listed = shortened(", ".join(names)) or "none"
             raise DataError(f"there is no column {name!r}: {did_you_mean(name, names)}known: {listed}")
 

@@ -54,10 +54,12 @@ class BatchFunction(ABC):
         """Returns the results of a pandas frame, with its index: for Dask's map_partitions and alone.
 
         Raises:
-            PocketVaeError: a column is missing, or an item is not what the model takes.
+            PocketVaeError: it is something else, a column is missing, or an item is not what the model takes.
         """
         import pandas
 
+        if not isinstance(frame, pandas.DataFrame):
+            raise DataError(f"pandas takes a DataFrame, got {type(frame).__name__}")
         self._check_columns(frame.columns)
         labels = None if self.label_column is None else frame[self.label_column].tolist()
         results = self.rows(frame[self.column].tolist(), labels)
@@ -291,6 +293,9 @@ def _common(
     """Returns what all functions hold."""
     if isinstance(keep, str):
         raise SpecError(f"keep must be a list of names of columns, got {keep!r}: write keep=[{keep!r}]")
+    for name in (column, *keep, *(() if label_column is None else (label_column,))):
+        if not isinstance(name, str):
+            raise SpecError(f"the name of a column must be a text, got {name!r}")
     return {
         "bundle": _path(bundle),
         "column": column,

@@ -244,6 +244,13 @@ def test_labels_are_asked_for_where_the_model_takes_them(place, conditional, fra
 def test_columns_that_are_kept_are_a_list_and_called_unlike_results(place, frame):
     with pytest.raises(SpecError, match=r"keep must be a list of names of columns, got 'key': write keep=\['key'\]"):
         udf.encode(place / "b", keep="key")
+    for names in ({"column": ["item"]}, {"keep": [3]}, {"label_column": 3}):
+        with pytest.raises(SpecError, match="the name of a column must be a text, got "):
+            udf.encode(place / "b", **names)
+    with pytest.raises(DataError, match="there is no column 'item': known: 3"):
+        udf.encode(place / "b").pandas(pandas.DataFrame({3: [1]}))
+    with pytest.raises(DataError, match="pandas takes a DataFrame, got Series"):
+        udf.encode(place / "b").pandas(frame["item"])
     with pytest.raises(SpecError, match="keep has 'z_mean', but a result is called so"):
         udf.encode(place / "b", keep=["z_mean"]).pandas(frame.rename(columns={"key": "z_mean"}))
 
