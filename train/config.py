@@ -101,6 +101,8 @@ class TrainConfig:
         components: Components of a mixture or VampPrior.
         couplings: Affine coupling layers of a RealNVP prior.
         coupling_units: Width of the two hidden layers of each coupling.
+        refit_components: Components of a mixture that takes the prior's place when training has ended, see
+            `pocketvae.train.refitting`; 0 keeps the prior.
         objective: What to maximize.
         importance_samples: K of the IWAE bound.
         beta: Weight of the KL divergence (Higgins et al. 2017).
@@ -159,6 +161,7 @@ class TrainConfig:
     components: int = 0
     couplings: int = 0
     coupling_units: int = 0
+    refit_components: int = 0
     objective: Objective = Objective.ELBO
     importance_samples: int = 1
     beta: float = 1.0
@@ -332,6 +335,7 @@ _MOST = {
     "components": _MOST_UNITS,
     "couplings": 1000,
     "coupling_units": _MOST_UNITS,
+    "refit_components": _MOST_UNITS,
     "importance_samples": 10_000,
     "epochs": 1_000_000,
     "kl_warmup_epochs": 1_000_000,
@@ -357,6 +361,7 @@ _NOT_NEGATIVE = (
     "components",
     "couplings",
     "coupling_units",
+    "refit_components",
     "kl_warmup_epochs",
     "free_bits_nats",
     "warmup_steps",

@@ -54,4 +54,4 @@ def _conv(config: TrainConfig, data_shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _prior(config: TrainConfig, latent_dim: int) -> int:
-    return config.components * latent_dim + config.couplings * config.coupling_units**2
+    return max(config.components, config.refit_components) * latent_dim + config.couplings * config.coupling_units**2

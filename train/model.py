@@ -105,6 +105,17 @@ class VaeModel:
         logits = tf.math.log(inside) - tf.math.log1p(-inside)
         self.pseudo_inputs = tf.Variable(logits, name="pseudo_inputs")
 
+    def with_prior(self, prior: Any, spec: VaeSpec) -> VaeModel:
+        """Returns the same networks and noise with another prior.
+
+        Args:
+            prior: Its sampling model.
+            spec: The interface with it.
+        """
+        model = VaeModel(spec=spec, encoder=self.encoder, decoder=self.decoder, prior=prior)
+        model.variance, model.degrees_of_freedom = self.variance, self.degrees_of_freedom
+        return model
+
     def trainable_variables(self) -> list[Any]:
         """Returns the variables that the optimizer changes."""
         variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]

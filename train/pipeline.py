@@ -37,6 +37,7 @@ from pocketvae.train.loop import LoopState, NotFiniteError, fit, is_stopped_earl
 from pocketvae.train.memory import least_bytes
 from pocketvae.train.model import VaeModel
 from pocketvae.train.networks import smallest_side
+from pocketvae.train.refitting import refitted
 from pocketvae.train.sources import load_data
 from pocketvae.train.summaries import Summaries
 from pocketvae.train.trainer import Trainer
@@ -120,8 +121,10 @@ class _Session:
 
     config: TrainConfig
     data: Splits
+    model: VaeModel
     trainer: Trainer
     evaluator: Evaluator
+    trained_prior_kl_nats: float | None = None
 
     @classmethod
     def begin(cls, config: TrainConfig, data: ImageSplits | TrainingValues, workers: Workers) -> _Session:
@@ -132,18 +135,29 @@ class _Session:
         return cls(
             config=config,
             data=data,
+            model=model,
             trainer=Trainer(config, model, workers),
-            evaluator=Evaluator(
-                model,
-                seed=config.seed,
-                jit_compile=config.jit_compile,
-                fits_degrees=config.likelihood is Likelihood.STUDENT_T and not config.degrees_of_freedom,
-            ),
+            evaluator=_evaluator(config, model),
         )
 
-    @property
-    def model(self) -> VaeModel:
-        return self.trainer.model
+    def with_final_prior(self, progress: ProgressCallback) -> _Session:
+        """Returns the session with the prior that is written: the trained one, or one fitted to its posteriors."""
+        if not self.config.refit_components:
+            return self
+        progress(Progress(stage="fitting the prior", done=0, total=1))
+        kl = self.evaluator.elbo(self.data.test).kl_nats
+        model = refitted(self.model, self.data.train, self.config)
+        # A new evaluator: the other was compiled with the prior before.
+        return replace(self, model=model, evaluator=_evaluator(self.config, model), trained_prior_kl_nats=kl)
+
+
+def _evaluator(config: TrainConfig, model: VaeModel) -> Evaluator:
+    return Evaluator(
+        model,
+        seed=config.seed,
+        jit_compile=config.jit_compile,
+        fits_degrees=config.likelihood is Likelihood.STUDENT_T and not config.degrees_of_freedom,
+    )
 
 
 def _lead(session: _Session, folder: Path, preset: str, progress: ProgressCallback) -> RunRecord:
@@ -168,6 +182,7 @@ def _lead(session: _Session, folder: Path, preset: str, progress: ProgressCallba
     if is_stopped_early(session.config, state):
         ended = f"the validation ELBO had not improved for {session.config.patience_epochs} epochs"
     checkpoints.restore_best()
+    session = session.with_final_prior(progress)
     progress(Progress(stage="testing", done=0, total=1))
     record = _record(session, state, preset, ended)
     _write_models(session.model, folder)
@@ -185,6 +200,7 @@ def _follow(session: _Session, out: Path, preset: str, *, resume: bool) -> RunRe
     if resume and (folder / MILESTONE).exists():
         state = Checkpoints(folder, session.trainer, identify(session.data)).restore()
     *_, state = [state, *fit(session.trainer, session.evaluator, session.data, state, ignore_progress)]
+    session = session.with_final_prior(ignore_progress)
     return _record(session, state, preset, "all epochs were trained")
 
 
@@ -209,12 +225,9 @@ def _prepare(loaded: ImageSplits | TrainingValues, config: TrainConfig) -> Image
 def _check_classes(loaded: Splits) -> None:
     plural = "images" if isinstance(loaded, ImageSplits) else "items"
     if loaded.train.labels is None:
-        way = "sort images into one subfolder per class, or add a label file"
-        way = (
-            way
-            if isinstance(loaded, ImageSplits)
-            else "sort recordings into one folder per class, or give an .npz with labels"
-        )
+        way = "sort recordings into one folder per class, or give an .npz with labels"
+        if isinstance(loaded, ImageSplits):
+            way = "sort images into one subfolder per class, or add a label file"
         raise DataError(f"conditional = true needs labels: {way}")
     for part, items in (("validation", loaded.validation), ("test", loaded.test)):
         if items.labels is None:
@@ -277,7 +290,7 @@ def _record(session: _Session, state: LoopState, preset: str, ended: str) -> Run
             f"training_{plural}": len(data.train),
             "training_s": state.elapsed_s,
             "validation_negative_elbo_nats": best.validation_negative_elbo_nats if best else float("inf"),
-            **_closeness(test),
+            **_further_metrics(session, test),
         },
         versions=installed_versions(),
         git_commit=_git_commit(),
@@ -286,8 +299,12 @@ def _record(session: _Session, state: LoopState, preset: str, ended: str) -> Run
     )
 
 
-def _closeness(test: ElboEstimate) -> dict[str, float]:
-    found = {"test_psnr_db": test.psnr_db, "test_explained_variance": test.explained_variance}
+def _further_metrics(session: _Session, test: ElboEstimate) -> dict[str, float]:
+    found = {
+        "test_psnr_db": test.psnr_db,
+        "test_explained_variance": test.explained_variance,
+        "trained_prior_test_kl_nats": session.trained_prior_kl_nats,
+    }
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -100,6 +100,8 @@ PRESETS: Mapping[str, TrainConfig] = {
         latent_dim=32,
         latent_maps=(0, 0, 1, 4),
         coupling_units=256,
+        # What the flow draws lies between the drawings of a small set, where nothing can be named.
+        refit_components=800,
         mirror=True,
         shift_pixels=2,
         zoom=0.06,
