@@ -185,6 +185,9 @@ def _handled() -> list[signal.Signals]:
 
 def _end_after_signal(receiver: socket.socket, stderr: int) -> None:
     known = {int(number) for number in signal.Signals if number.name in _NAMES}
+    if sys.platform != "win32":
+        # The main thread takes them, which a library may have blocked for a moment.
+        signal.pthread_sigmask(signal.SIG_BLOCK, known)
     number = 0
     while number not in known:
         number = receiver.recv(1)[0]

@@ -6,6 +6,7 @@ Ray is imported here alone, and only where a cluster is asked for.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import secrets
@@ -14,7 +15,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -140,10 +141,31 @@ def _imported(cluster: Cluster) -> ModuleType:
         Config.initialize("")
     # Ray's own would end this process with the number 15, half started.
     ray._private.utils.set_sigterm_handler = lambda handler: None
+    if not hasattr(ray._private.worker.connect, "__wrapped__"):
+        ray._private.worker.connect = _without_sigterm(ray._private.worker.connect)
     # Every killed worker would be a paragraph among the results: it has no other switch.
     ray._private.worker._worker_logs_enabled = False
     module: ModuleType = ray
     return module
+
+
+def _without_sigterm(connect: Callable[..., None]) -> Callable[..., None]:
+    """Returns Ray's function that connects, in which SIGTERM waits: its native handler prints a stack and may abort."""
+
+    @functools.wraps(connect)
+    def connect_quietly(*arguments: Any, **options: Any) -> None:
+        if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+            connect(*arguments, **options)
+            return
+        mask, own = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}), signal.getsignal(signal.SIGTERM)
+        try:
+            connect(*arguments, **options)
+        finally:
+            if own is not None:
+                signal.signal(signal.SIGTERM, own)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    return connect_quietly
 
 
 def _check_reachable(address: str) -> None:

@@ -8,7 +8,15 @@ import sys
 import psutil
 import pytest
 
-from pocketvae.blocks.cluster import Cluster, _imported, _refused, _signals_kept, connected, local_workers
+from pocketvae.blocks.cluster import (
+    Cluster,
+    _imported,
+    _refused,
+    _signals_kept,
+    _without_sigterm,
+    connected,
+    local_workers,
+)
 from pocketvae.errors import SpecError, TargetError
 
 
@@ -109,6 +117,24 @@ def test_ray_leaves_no_process_where_its_driver_is_killed(tmp_path):
     # Where nobody collects it, it stays a zombie.
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
     assert not pathlib.Path(folder).parent.exists()
+
+
+@pytest.mark.posix
+def test_sigterm_waits_while_ray_connects_and_goes_to_its_own_handler():
+    steps = []
+
+    def connect(step, *, more):
+        signal.raise_signal(signal.SIGTERM)
+        # As Ray's native code does.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        steps.extend([step, more])
+
+    before = signal.signal(signal.SIGTERM, lambda number, frame: steps.append("own"))
+    try:
+        _without_sigterm(connect)("connected", more="more")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert steps == ["connected", "more", "own"]
 
 
 def test_a_token_is_sent_to_a_cluster_elsewhere_if_there_is_one(monkeypatch, tmp_path):
