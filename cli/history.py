@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", type=Path, help="with show: write every series as JSON")
 
 
+# Options of one action alone, with what they are where they were not given.
+_OF_ADD: Mapping[str, object] = {"revision": None, "label": ""}
+_OF_SHOW: Mapping[str, object] = {
+    "artifact": "*",
+    "target": "*",
+    "figure": "*",
+    "all": False,
+    "html": None,
+    "json": None,
+}
 _SUCH = {"artifact": "'decoder.*'", "target": "host", "figure": "median_s"}
 
 
@@ -51,6 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Adds results to a history, or shows what has changed; returns 1 if what is shown has a check that fails now."""
     if arguments.action not in _ACTIONS:
         raise SpecError(f"the action must be one of {', '.join(_ACTIONS)}, got {arguments.action!r}")
+    other, action = (_OF_SHOW, "show") if arguments.action == "add" else (_OF_ADD, "add")
+    for name, neutral in other.items():
+        if getattr(arguments, name) != neutral:
+            raise SpecError(f"--{name} is an option of history {action}: leave it out")
     return _add(arguments) if arguments.action == "add" else _show(arguments)
 
 

@@ -35,7 +35,10 @@ _MOST_WORKERS = 10_000
 _OBJECT_STORE_BYTES = 80 << 20
 # In bytes: the path of a socket has 103 at most on macOS, of which Ray and the folder's name take 92.
 _LONGEST_PARENT = 11
-_AUTH_ADVICE = "if it asks for a token, copy ~/.ray/auth_token of its head here, or set RAY_AUTH_TOKEN to it"
+_TIMEOUT_ADVICE = (
+    "the port must be that of its Ray client server, 10001 by default; if it asks for a token, copy ~/.ray/auth_token "
+    "of its head here, or set RAY_AUTH_TOKEN to it"
+)
 # Nothing is reported to anybody, nothing is changed in the workers' environment, and no dashboard is served.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -212,7 +215,7 @@ def _refused(address: str, error: Exception) -> TargetError:
     reason = shortened(" ".join(str(error).split()) or type(error).__name__)
     if "version" in reason.lower():
         return TargetError(f"the cluster {address} has other versions of Ray or Python than this machine: {reason}")
-    advice = f": {_AUTH_ADVICE}" if "timeout" in reason and address not in (LOCAL, AUTO) else ""
+    advice = f": {_TIMEOUT_ADVICE}" if "timeout" in reason and address not in (LOCAL, AUTO) else ""
     return TargetError(f"Ray cannot use the cluster {address}: {reason}{advice}")
 
 

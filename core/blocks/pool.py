@@ -49,15 +49,18 @@ def compute_blocks(
 
     Raises:
         DataError: a block cannot be read or written; the message says which.
-        TargetError: the cluster has no free CPU, no worker can be started, or its versions differ.
+        TargetError: the cluster has no free CPU, no worker can be started, its versions differ, or it is lost.
         InternalError: a block ended its worker again and again.
     """
     if not blocks:
         return
-    count = min(len(blocks), cluster.workers or _usable(ray, cluster))
-    kind = ray.remote(BlockWorker).options(num_cpus=cluster.threads, max_restarts=-1, max_task_retries=_RETRIES)
-    workers = [kind.remote(job, place) for _ in range(count)]
-    _Distribution(ray, workers, place, blocks, stage=stage, total=total, progress=progress).run()
+    try:
+        count = min(len(blocks), cluster.workers or _usable(ray, cluster))
+        kind = ray.remote(BlockWorker).options(num_cpus=cluster.threads, max_restarts=-1, max_task_retries=_RETRIES)
+        workers = [kind.remote(job, place) for _ in range(count)]
+        _Distribution(ray, workers, place, blocks, stage=stage, total=total, progress=progress).run()
+    except ConnectionError as e:  # of Ray's client, half a minute after the last answer
+        raise TargetError(f"the cluster {cluster.address} was lost: run the same command again when it is back") from e
 
 
 def _usable(ray: ModuleType, cluster: Cluster) -> int:

@@ -96,3 +96,18 @@ def test_all_results_are_added_or_none(command, refused, result, tmp_path):
     refused("--db takes a file, and .* is a folder", "history", "add", result, "--db", tmp_path)
     assert not db.exists()
     assert "figures added" in command("history", "add", result, "--db", db).out
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "action"),
+    [
+        (["add", "x.json", "--html", "x.html"], "--html", "show"),
+        (["add", "x.json", "--all"], "--all", "show"),
+        (["add", "x.json", "--artifact", "d*"], "--artifact", "show"),
+        (["show", "--label", "main"], "--label", "add"),
+    ],
+)
+def test_an_option_of_the_other_action_is_refused(command, words, option, action):
+    refused = command("history", *words)
+    assert refused.code == 2
+    assert f"{option} is an option of history {action}: leave it out" in refused.err

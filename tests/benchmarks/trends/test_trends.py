@@ -89,8 +89,12 @@ def test_machines_are_apart():
 def test_filters_are_patterns():
     found = entries([1.0]) + entries([1.0], artifact="encoder.int8.tflite")
     assert [item.artifact for item in trends_of(found, Filter(artifact="enc*")).series] == ["encoder.int8.tflite"]
-    with pytest.raises(SpecError, match="has no such figure"):
-        trends_of(found, Filter(what="median_s"))
+    lost = [device(1, "d1")]
+    for wanted in (Filter(what="median_s"), Filter(artifact="nothere")):
+        for devices in ([], lost):
+            with pytest.raises(SpecError, match="has no such figure"):
+                trends_of(found, wanted, devices)
+    assert len(trends_of([], Filter(), lost).unfinished) == 1
 
 
 def test_the_line_counts():

@@ -134,3 +134,16 @@ def test_nothing_is_reported_and_no_dashboard_is_served(ray):
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
     commands = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
     assert "dashboard.py" not in commands
+
+
+def test_a_cluster_that_is_lost_is_named_and_no_bad_input(work, tmp_path):
+    class Gone:
+        """Ray's client when its cluster does not answer any more."""
+
+        def cluster_resources(self):
+            raise ConnectionError("Client is shutting down.")
+
+    with pytest.raises(TargetError, match="the cluster ray://here:1 was lost: run the same command again"):
+        compute_blocks(
+            Gone(), Cluster(address="ray://here:1"), Squares(tmp_path), work.place, BLOCKS, stage="", total=1
+        )
