@@ -18,6 +18,7 @@ from pocketvae.vae_spec import DataKind, VaeSpec
 Results: TypeAlias = Mapping[str, "npt.NDArray[Any] | list[bytes]"]
 # Of columns in a schema of Spark.
 _SPARK = {"f4": "float", "f8": "double", "i4": "int", "b1": "boolean"}
+_RAGGED = "must hold lists of one length"
 
 
 def check_columns(needed: Iterable[str], known: Iterable[Any]) -> None:
@@ -38,12 +39,13 @@ def items_of(cells: Sequence[Any], vae: VaeSpec, column: str) -> npt.NDArray[Any
     """Returns items as an encoder takes them, `[N, *input_shape]`.
 
     Args:
-        cells: Numbers of one item each, in any shape, in the unit of the user's data; pixels whole, or as bytes.
+        cells: Numbers of one item each, flat or in the model's shape, in the unit of the user's data; pixels whole, or as
+            bytes.
         vae: The interface of the model.
         column: Name of the column, for messages.
 
     Raises:
-        DataError: an item has another number of values, or values that the model does not take.
+        DataError: an item has another shape or number of values, or values that the model does not take.
     """
     values = _rows(cells, vae.input_shape, column, _pixels if vae.data is DataKind.IMAGE else _numbers)
     if vae.data is DataKind.IMAGE:
@@ -58,7 +60,7 @@ def latents_of(cells: Sequence[Any], vae: VaeSpec, column: str) -> npt.NDArray[n
     Raises:
         DataError: one does not have the model's number of finite values.
     """
-    latents = _rows(cells, (vae.latent_dim,), column, _numbers).astype(np.float32)
+    latents = _rows(cells, vae.latent_shape, column, _numbers).reshape(-1, vae.latent_dim).astype(np.float32)
     wrong = np.flatnonzero(~np.isfinite(latents).all(axis=1))
     if len(wrong):
         found = shortened(latents[wrong[0]].tolist())
@@ -92,31 +94,49 @@ def _spark_type(values: npt.NDArray[Any] | list[bytes]) -> str:
 
 
 def _rows(
-    cells: Sequence[Any], shape: tuple[int, ...], column: str, read: Callable[[Any], npt.NDArray[Any]]
+    cells: Iterable[Any], shape: tuple[int, ...], column: str, read: Callable[[Any], npt.NDArray[Any]]
 ) -> npt.NDArray[Any]:
     """Returns the numbers of all cells, `[N, *shape]`, each as `read` takes it."""
-    expected, rows = int(np.prod(shape)), []
+    rows = []
     for index, cell in enumerate(cells):
         try:
             row = read(cell)
-            if row.size != expected:
-                raise ValueError(f"must hold {expected} numbers ({'x'.join(map(str, shape))}), got {row.size}")
+            _check_shape(row.shape, shape)
         except ValueError as e:
             raise DataError(f"row {index} of {column!r} {e}") from e
-        rows.append(row)
-    return np.stack(rows).reshape(len(rows), *shape)
+        rows.append(row.reshape(shape))
+    return np.stack(rows)
+
+
+def _check_shape(found: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Checks that a cell is flat or nested as the model's shape, which may lack its channel where there is but one."""
+    expected = int(np.prod(shape))
+    # Nested otherwise, the same number of values would be another item: an image of 14x56 is none of 28x28.
+    if len(found) > 1 and found not in (shape, shape[:-1] if shape[-1] == 1 else shape):
+        nested = f"of shape {_text(shape)}, or " if len(shape) > 1 else ""
+        raise ValueError(f"must be {nested}flat with {expected} numbers, got the shape {_text(found)}")
+    if (count := int(np.prod(found))) != expected:
+        raise ValueError(f"must hold {expected} numbers ({_text(shape)}), got {count}")
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _numbers(cell: Any) -> npt.NDArray[Any]:
+    """Returns the numbers of a cell in the shape in which it nests them."""
     try:
         array = np.asarray(cell)
     except ValueError as e:
-        raise ValueError("must hold lists of one length") from e
-    if array.dtype == object and array.ndim:  # lists of lists, as pandas and Arrow nest them
-        array = np.concatenate([_numbers(part).reshape(-1) for part in array]) if array.size else np.empty(0)
+        raise ValueError(_RAGGED) from e
+    if array.dtype == object and array.ndim:  # arrays of arrays, as pandas and Arrow nest them
+        parts = [_numbers(part) for part in array]
+        if len({part.shape for part in parts}) > 1:
+            raise ValueError(_RAGGED)
+        array = np.stack(parts) if parts else np.empty(0)
     if array.dtype.kind not in "iufb":
         raise ValueError(f"must hold numbers, got {type(cell).__name__}")
-    return array.reshape(-1)
+    return array
 
 
 def _pixels(cell: Any) -> npt.NDArray[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -84,7 +85,7 @@ class BatchFunction(ABC):
             raise DataError(f"arrow takes a RecordBatch or a Table, got {type(batch).__name__}")
         self._check_columns(batch.schema.names)
         labels = None if self.label_column is None else batch.column(self.label_column).to_pylist()
-        results = self.rows(batch.column(self.column).to_numpy(zero_copy_only=False), labels)
+        results = self.rows(_arrow_cells(batch.column(self.column)), labels)
         made = {name: _arrow_column(values) for name, values in results.items()}
         columns = {**{name: batch.column(name) for name in self.keep}, **made}
         return type(batch).from_arrays(list(columns.values()), names=list(columns))
@@ -210,7 +211,8 @@ def encode(
 
     Args:
         bundle: The bundle's folder, which every machine must have under this path.
-        column: Holds the items: their values in the unit of the user's data, in any shape; pixels also as bytes.
+        column: Holds the items: their values in the unit of the user's data, flat or in the model's shape (a channel of 1
+            may be left out); pixels also as bytes.
         keep: Columns that the result has too.
         label_column: Column with the class of each item, for a class-conditional VAE.
         precision: One of `Precision`.
@@ -327,6 +329,17 @@ def _data(bundle: ModelBundle, items: Any) -> Any:
 
 def _is_flat(values: Any) -> bool:
     return isinstance(values, np.ndarray) and values.ndim == 1
+
+
+def _arrow_cells(column: pa.Array | pa.ChunkedArray) -> Sequence[Any]:
+    """Returns the cells of a column of Arrow; tensors with their shape, which Arrow's `to_numpy` drops."""
+    import pyarrow
+
+    if not isinstance(column.type, pyarrow.FixedShapeTensorType):
+        return list(column.to_numpy(zero_copy_only=False))
+    chunks = column.chunks if isinstance(column, pyarrow.ChunkedArray) else [column]
+    tensors = chain.from_iterable(chunk.drop_null().to_numpy_ndarray() for chunk in chunks)
+    return [next(tensors) if is_there else None for is_there in column.is_valid().to_pylist()]
 
 
 def _arrow_column(values: Any) -> pa.Array:

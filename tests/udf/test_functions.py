@@ -202,6 +202,58 @@ def test_an_item_that_does_not_fit_is_named(place, cells, message):
         udf.encode(place / "b").pandas(pandas.DataFrame({"item": cells}))
 
 
+@pytest.mark.parametrize("shape", [(4, 9), (1, 6, 6), (6, 6, 1, 1), (36, 1), (9, 4, 1)])
+def test_an_item_nested_in_another_shape_is_no_item_of_the_model(place, shape):
+    """However it comes: the number of values alone would fit."""
+    right, wrong = np.ones((6, 6), np.uint8), np.ones(shape, np.uint8)
+    function = udf.encode(place / "b")
+    lists = [right.tolist(), wrong.tolist()]
+    tensors = pyarrow.FixedShapeTensorArray.from_numpy_ndarray(np.stack([wrong, wrong]))
+    got = "x".join(map(str, shape))
+    found = f"row {{}} of 'item' must be of shape 6x6x1, or flat with 36 numbers, got the shape {got}$"
+    for call, given, row in (
+        (function.pandas, pandas.DataFrame({"item": lists}), 1),
+        (function.pandas, pandas.DataFrame({"item": [right, wrong]}), 1),
+        (function.pandas, pandas.DataFrame({"item": pandas.arrays.ArrowExtensionArray(pyarrow.array(lists[1:]))}), 0),
+        (function.arrow, pyarrow.table({"item": lists[1:]}), 0),
+        (function.arrow, pyarrow.table({"item": tensors}), 0),
+        (function.arrow, pyarrow.record_batch({"item": tensors}), 0),
+        (function.elements, [right, wrong], 1),
+        (function.elements, np.stack([wrong, wrong]), 0),
+    ):
+        with pytest.raises(DataError, match=found.format(row)):
+            call(given)
+
+
+def test_lists_of_several_lengths_are_no_item_in_arrow_either(place):
+    with pytest.raises(DataError, match="row 0 of 'item' must hold lists of one length"):
+        udf.encode(place / "b").arrow(pyarrow.table({"item": [[[0] * 12, [0] * 24]]}))
+
+
+@pytest.mark.parametrize("pick", [lambda x: x.reshape(-1), lambda x: x[..., 0], lambda x: x])
+def test_an_item_is_flat_or_nested_in_the_models_shape(place, items, pick):
+    function = udf.encode(place / "b")
+    cells = [pick(item) for item in items[:3]]
+    expected = function.pandas(pandas.DataFrame({"item": [item.tobytes() for item in items[:3]]}))["z_mean"]
+    nested = pyarrow.array([cell.tolist() for cell in cells])
+    tensors = pyarrow.FixedShapeTensorArray.from_numpy_ndarray(np.stack(cells))
+    for column in (nested, tensors, pyarrow.chunked_array([tensors[:1], tensors[1:]])):
+        found = function.arrow(pyarrow.table({"item": column}))["z_mean"].to_pylist()
+        np.testing.assert_array_equal(np.array(found, np.float32), np.stack(expected))
+
+
+def test_tensors_of_arrow_are_read_in_their_own_order_and_may_be_missing(place, items):
+    function = udf.encode(place / "b")
+    turned = np.transpose(items[:3, :, :, 0], (0, 2, 1))
+    tensors = pyarrow.FixedShapeTensorArray.from_numpy_ndarray(turned)
+    assert tensors.type.permutation == [1, 0]
+    found = function.arrow(pyarrow.table({"item": tensors}))["z_mean"].to_pylist()
+    assert found == [row["z_mean"].tolist() for row in function.elements(turned)]
+    stored = pyarrow.array([[0] * 36, None], tensors.type.storage_type)
+    with pytest.raises(DataError, match="row 1 of 'item' must hold numbers, got NoneType"):
+        function.arrow(pyarrow.table({"item": pyarrow.ExtensionArray.from_storage(tensors.type, stored)}))
+
+
 def test_values_of_other_data_are_named_by_row(place):
     cells = [np.zeros((6, 6)).tolist(), np.full((6, 6), np.nan).tolist()]
     with pytest.raises(DataError, match=r"'item', row 1, place \[0, 0\] .* must be a finite number"):
@@ -210,6 +262,10 @@ def test_values_of_other_data_are_named_by_row(place):
         udf.decode(place / "b").pandas(pandas.DataFrame({"z": [[0.0] * 3, [np.nan] * 3]}))
     with pytest.raises(DataError, match=r"row 0 of 'z' must hold 3 numbers \(3\), got 2"):
         udf.decode(place / "b").pandas(pandas.DataFrame({"z": [[0.0] * 2]}))
+    with pytest.raises(DataError, match="row 0 of 'z' must be flat with 3 numbers, got the shape 1x3"):
+        udf.decode(place / "b").pandas(pandas.DataFrame({"z": [[[0.0] * 3]]}))
+    with pytest.raises(DataError, match="row 0 of 'item' must be of shape 6x6, or flat with 36 .* the shape 4x9"):
+        udf.encode(place / "s").pandas(pandas.DataFrame({"item": [np.zeros((4, 9)).tolist()]}))
 
 
 @pytest.mark.parametrize("name", ["item", "key", "kind"])
