@@ -39,8 +39,8 @@ def items_of(cells: Sequence[Any], vae: VaeSpec, column: str) -> npt.NDArray[Any
     """Returns items as an encoder takes them, `[N, *input_shape]`.
 
     Args:
-        cells: Numbers of one item each, flat or in the model's shape, in the unit of the user's data; pixels whole, or as
-            bytes.
+        cells: Numbers of one item each, in the unit of the user's data, flat or in the model's shape; pixels whole, or
+            as bytes.
         vae: The interface of the model.
         column: Name of the column, for messages.
 

@@ -211,8 +211,8 @@ def encode(
 
     Args:
         bundle: The bundle's folder, which every machine must have under this path.
-        column: Holds the items: their values in the unit of the user's data, flat or in the model's shape (a channel of 1
-            may be left out); pixels also as bytes.
+        column: Holds the items: their values in the unit of the user's data, flat or in the model's shape (a channel of
+            1 may be left out); pixels also as bytes.
         keep: Columns that the result has too.
         label_column: Column with the class of each item, for a class-conditional VAE.
         precision: One of `Precision`.
