@@ -25,10 +25,12 @@ def check_columns(needed: Iterable[str], known: Iterable[Any]) -> None:
     """Checks that a table has the columns that are needed.
 
     Raises:
-        DataError: it does not have one.
+        DataError: it does not have one, or has several that are called so.
     """
     there = list(known)
     for name in needed:
+        if there.count(name) > 1:
+            raise DataError(f"there are {there.count(name)} columns {name!r}, and which is meant is not told")
         if name not in there:
             names = [str(name) for name in there]
             listed = shortened(", ".join(names)) or "none"
@@ -143,7 +145,10 @@ def _pixels(cell: Any) -> npt.NDArray[Any]:
     if isinstance(cell, bytes | bytearray | memoryview):
         return np.frombuffer(cell, np.uint8)
     pixels = _numbers(cell)
-    if pixels.size and (pixels.dtype.kind not in "iu" or not 0 <= pixels.min() <= pixels.max() <= 255):
-        found = f"{pixels.dtype} from {pixels.min():g} to {pixels.max():g}"
-        raise ValueError(f"must hold pixels as whole numbers of 0 to 255, or as bytes, got {found}")
+    if pixels.size and pixels.dtype.kind not in "iu":
+        missing = " with NaN, as of a missing value" if pixels.dtype.kind == "f" and np.isnan(pixels).any() else ""
+        allowed = "of an integer type or as bytes (no floats, not even whole ones)"
+        raise ValueError(f"must hold pixels {allowed}, got {pixels.dtype}{missing}")
+    if pixels.size and not 0 <= pixels.min() <= pixels.max() <= 255:
+        raise ValueError(f"must hold pixels of 0 to 255, got {pixels.dtype} from {pixels.min()} to {pixels.max()}")
     return pixels

@@ -70,8 +70,12 @@ class BatchFunction(ABC):
         return pandas.DataFrame({**kept, **made}, index=frame.index)
 
     def pandas_batches(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        """Yields the results of pandas frames: for Spark's mapInPandas."""
-        return map(self.pandas, frames)
+        """Yields the results of pandas frames: for Spark's mapInPandas.
+
+        Raises:
+            PocketVaeError: it is something else, or what `pandas` raises, when it is that frame's turn.
+        """
+        return map(self.pandas, _several(frames, "pandas_batches", "DataFrames", "pandas"))
 
     def arrow(self, batch: Tabular) -> Tabular:
         """Returns the results of an Arrow batch or table as one of the same.
@@ -91,10 +95,14 @@ class BatchFunction(ABC):
         return type(batch).from_arrays(list(columns.values()), names=list(columns))
 
     def arrow_batches(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yields the results of Arrow batches: for Spark's mapInArrow."""
-        return map(self.arrow, batches)
+        """Yields the results of Arrow batches: for Spark's mapInArrow.
 
-    def elements(self, batch: Sequence[Any]) -> list[dict[str, Any]]:
+        Raises:
+            PocketVaeError: it is something else, or what `arrow` raises, when it is that batch's turn.
+        """
+        return map(self.arrow, _several(batches, "arrow_batches", "RecordBatches", "arrow"))
+
+    def elements(self, batch: Iterable[Any]) -> list[dict[str, Any]]:
         """Returns the results of items, a dict for each: for Beam, behind BatchElements.
 
         Args:
@@ -104,17 +112,26 @@ class BatchFunction(ABC):
         Raises:
             PocketVaeError: an element has another form, or an item is not what the model takes.
         """
-        alone = [row for row, element in enumerate(batch) if not isinstance(element, Mapping)]
-        if alone and (len(alone) < len(batch) or self.keep or self.label_column):
-            raise DataError(f"element {alone[0]} must be a dict with {', '.join(map(repr, self._read))}")
-        for element in () if alone else batch:
-            self._check_columns(element)
-        labels = None if self.label_column is None else [element[self.label_column] for element in batch]
-        results = self.rows(batch if alone else [element[self.column] for element in batch], labels)
+        rows = list(_several(batch, "elements", "items or of dicts"))
+        are_alone = self._are_alone(rows)
+        labels = None if self.label_column is None else [element[self.label_column] for element in rows]
+        results = self.rows(rows if are_alone else [element[self.column] for element in rows], labels)
         return [
             {**{name: element[name] for name in self.keep}, **{name: values[row] for name, values in results.items()}}
-            for row, element in enumerate(batch)
+            for row, element in enumerate(rows)
         ]
+
+    def _are_alone(self, rows: list[Any]) -> bool:
+        """Tells whether elements are items, and not dicts, which have all columns that are read."""
+        are_dicts = [isinstance(row, Mapping) for row in rows]
+        if any(are_dicts) and not all(are_dicts):
+            one, other = are_dicts.index(True), are_dicts.index(False)
+            raise DataError(f"do not mix dicts and items: element {one} is a dict, element {other} is not")
+        if rows and not any(are_dicts) and (self.keep or self.label_column):
+            raise DataError(f"element 0 must be a dict with {', '.join(map(repr, self._read))}")
+        for row in rows if all(are_dicts) else ():
+            self._check_columns(row)
+        return not all(are_dicts)
 
     @property
     def schema(self) -> str:
@@ -293,15 +310,19 @@ def _common(
     bundle: str | Path, column: str, keep: Sequence[str], label_column: str | None, choice: Choice
 ) -> dict[str, Any]:
     """Returns what all functions hold."""
-    if isinstance(keep, str):
-        raise SpecError(f"keep must be a list of names of columns, got {keep!r}: write keep=[{keep!r}]")
-    for name in (column, *keep, *(() if label_column is None else (label_column,))):
+    if isinstance(keep, str) or not isinstance(keep, Iterable):
+        hint = f": write keep=[{keep!r}]" if isinstance(keep, str) else ""
+        raise SpecError(f"keep must be a list of names of columns, got {keep!r}{hint}")
+    kept = tuple(keep)
+    if repeated := [name for name in kept if kept.count(name) > 1]:
+        raise SpecError(f"keep has {repeated[0]!r} more than once")
+    for name in (column, *kept, *(() if label_column is None else (label_column,))):
         if not isinstance(name, str):
             raise SpecError(f"the name of a column must be a text, got {name!r}")
     return {
         "bundle": _path(bundle),
         "column": column,
-        "keep": tuple(keep),
+        "keep": kept,
         "label_column": label_column,
         "choice": choice,
     }
@@ -325,6 +346,18 @@ def _data(bundle: ModelBundle, items: Any) -> Any:
     if bundle.vae.data is DataKind.IMAGE:
         return [item.tobytes() for item in items]
     return for_user(items, bundle.vae).reshape(len(items), -1)
+
+
+def _several(given: Iterable[Any], method: str, what: str, single: str | None = None) -> Iterator[Any]:
+    """Returns what a method takes one by one: no table, whose parts are columns, and no single value."""
+    is_table = hasattr(given, "columns")
+    try:
+        if not is_table and not isinstance(given, str | bytes | bytearray | memoryview | Mapping):
+            return iter(given)
+    except TypeError:
+        pass
+    hint = f"; {single} takes a single one" if single and is_table else ""
+    raise DataError(f"{method} takes an iterable of {what}, got {type(given).__name__}{hint}")
 
 
 def _is_flat(values: Any) -> bool:

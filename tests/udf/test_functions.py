@@ -141,9 +141,11 @@ def test_elements_may_be_dicts_with_what_is_kept(place, conditional, frame):
     expected = function.pandas(pandas.DataFrame(rows))
     assert [row["key"] for row in found] == expected["key"].tolist()
     assert [row["z_mean"].tolist() for row in found] == [z.tolist() for z in expected["z_mean"]]
-    for mixed in ([rows[0]["item"]], [rows[0], rows[1]["item"]]):
-        with pytest.raises(DataError, match=r"element \d must be a dict with 'item', 'key', 'kind'"):
-            function.elements(mixed)
+    with pytest.raises(DataError, match="element 0 must be a dict with 'item', 'key', 'kind'"):
+        function.elements([rows[0]["item"]])
+    for encode in (function, udf.encode(place / "b")):
+        with pytest.raises(DataError, match="do not mix dicts and items: element 1 is a dict, element 0 is not"):
+            encode.elements([rows[0]["item"], rows[1], rows[2]])
     assert udf.encode(place / "b").elements([]) == []
 
 
@@ -153,6 +155,32 @@ def test_beam_gets_a_dict_for_each_element(place, frame):
     assert len(found) == 7
     expected = function.pandas(frame[:7])
     assert [row["z_mean"].tolist() for row in found] == [z.tolist() for z in expected["z_mean"]]
+
+
+def test_elements_may_be_any_iterable(place, frame):
+    function = udf.encode(place / "b")
+    cells = frame["item"].tolist()[:7]
+    expected = [row["z_mean"].tolist() for row in function.elements(cells)]
+    for given in ((cell for cell in cells), tuple(cells), frame["item"][:7], ({"item": cell} for cell in cells)):
+        assert [row["z_mean"].tolist() for row in function.elements(given)] == expected
+    for given in (3, None, np.array(3), b"0" * 36, {"item": cells[0]}, frame, pyarrow.table({"key": [1]})):
+        name = type(given).__name__
+        with pytest.raises(DataError, match=f"elements takes an iterable of items or of dicts, got {name}$"):
+            function.elements(given)
+
+
+def test_batches_are_several(place, frame):
+    function = udf.encode(place / "b")
+    for call, given, message in (
+        (function.pandas_batches, frame, "_batches takes .* of DataFrames, got DataFrame; pandas takes a single one"),
+        (function.pandas_batches, None, "pandas_batches takes an iterable of DataFrames, got NoneType$"),
+        (function.arrow_batches, pyarrow.table({"item": [1]}), "got Table; arrow takes a single one"),
+        (function.arrow_batches, pyarrow.record_batch({"item": [1]}), "got RecordBatch; arrow takes a single one"),
+    ):
+        with pytest.raises(DataError, match=message):
+            call(given)
+    with pytest.raises(DataError, match="pandas takes a DataFrame, got Series"):
+        list(function.pandas_batches([frame["item"]]))
 
 
 def test_batches_may_be_cut_anywhere_and_may_be_empty(place, frame):
@@ -191,9 +219,12 @@ def test_a_function_is_small_when_it_is_sent_and_opens_its_bundle_where_it_runs(
         ([[1, 2, 3]], r"row 0 of 'item' must hold 36 numbers \(6x6x1\), got 3"),
         (
             [[0] * 36, [256] * 36],
-            "row 1 of 'item' must hold pixels as whole numbers of 0 to 255, .*, got int64 ",
+            "row 1 of 'item' must hold pixels of 0 to 255, got int64 from 256 to 256",
         ),
-        ([b"0" * 36, [0.5] * 36], "row 1 of 'item' must hold pixels as whole numbers .* got float64 from 0.5 to 0.5"),
+        ([b"0" * 36, [0.5] * 36], "row 1 of 'item' must hold pixels of an integer type or as bytes .*, got float64$"),
+        ([[255.0] * 36], r"or as bytes \(no floats, not even whole ones\), got float64$"),
+        ([[1.0] * 35 + [np.nan]], "row 0 of 'item' must hold pixels .*, got float64 with NaN, as of a missing value$"),
+        ([[True] * 36], "row 0 of 'item' must hold pixels of an integer type .*, got bool$"),
         ([["a"] * 36], "row 0 of 'item' must hold numbers, got "),
         ([[0] * 36, None], "row 1 of 'item' must hold numbers, got NoneType"),
         ([[0] * 35 + [None]], "row 0 of 'item' must hold numbers, got NoneType"),
@@ -229,7 +260,9 @@ def test_an_item_nested_in_another_shape_is_no_item_of_the_model(place, shape):
             call(given)
 
 
-def test_lists_of_several_lengths_are_no_item_in_arrow_either(place):
+def test_lists_of_several_lengths_or_with_gaps_are_no_items_in_arrow_either(place):
+    with pytest.raises(DataError, match="row 0 of 'item' must hold pixels .*, got float64 with NaN"):
+        udf.encode(place / "b").arrow(pyarrow.table({"item": [[0] * 35 + [None]]}))
     with pytest.raises(DataError, match="row 0 of 'item' must hold lists of one length"):
         udf.encode(place / "b").arrow(pyarrow.table({"item": [[[0] * 12, [0] * 24]]}))
 
@@ -304,6 +337,11 @@ def test_labels_are_asked_for_where_the_model_takes_them(place, conditional, fra
 def test_columns_that_are_kept_are_a_list_and_called_unlike_results(place, frame):
     with pytest.raises(SpecError, match=r"keep must be a list of names of columns, got 'key': write keep=\['key'\]"):
         udf.encode(place / "b", keep="key")
+    with pytest.raises(SpecError, match="keep must be a list of names of columns, got None$"):
+        udf.encode(place / "b", keep=None)
+    assert udf.encode(place / "b", keep=(name for name in ["key"])) == udf.encode(place / "b", keep=["key"])
+    with pytest.raises(SpecError, match="keep has 'key' more than once"):
+        udf.encode(place / "b", keep=["key", "item", "key"])
     for names in ({"column": ["item"]}, {"keep": [3]}, {"label_column": 3}):
         with pytest.raises(SpecError, match="the name of a column must be a text, got "):
             udf.encode(place / "b", **names)
@@ -313,6 +351,14 @@ def test_columns_that_are_kept_are_a_list_and_called_unlike_results(place, frame
         udf.encode(place / "b").pandas(frame["item"])
     with pytest.raises(SpecError, match="keep has 'z_mean', but a result is called so"):
         udf.encode(place / "b", keep=["z_mean"]).pandas(frame.rename(columns={"key": "z_mean"}))
+
+
+def test_a_column_that_is_there_twice_is_told(place, frame):
+    function = udf.encode(place / "b")
+    two = pyarrow.Table.from_arrays([pyarrow.array([[0] * 36])] * 2, names=["item", "item"])
+    for call, given in ((function.pandas, pandas.concat([frame, frame], axis=1)), (function.arrow, two)):
+        with pytest.raises(DataError, match="there are 2 columns 'item', and which is meant is not told"):
+            call(given)
 
 
 def test_a_calibration_that_is_not_there_is_told(place):
