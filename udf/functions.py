@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -364,15 +363,23 @@ def _is_flat(values: Any) -> bool:
     return isinstance(values, np.ndarray) and values.ndim == 1
 
 
-def _arrow_cells(column: pa.Array | pa.ChunkedArray) -> Sequence[Any]:
-    """Returns the cells of a column of Arrow; tensors with their shape, which Arrow's `to_numpy` drops."""
+def _arrow_cells(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """Returns the cells of a column of Arrow; tensors with their shape, also those of Ray Data."""
     import pyarrow
 
-    if not isinstance(column.type, pyarrow.FixedShapeTensorType):
-        return list(column.to_numpy(zero_copy_only=False))
+    # Types of others, as Ray's tensors, have their own `to_numpy`, by which a chunked column does not go.
     chunks = column.chunks if isinstance(column, pyarrow.ChunkedArray) else [column]
-    tensors = chain.from_iterable(chunk.drop_null().to_numpy_ndarray() for chunk in chunks)
-    return [next(tensors) if is_there else None for is_there in column.is_valid().to_pylist()]
+    return [cell for chunk in chunks for cell in _chunk_cells(chunk)]
+
+
+def _chunk_cells(chunk: pa.Array) -> Iterable[Any]:
+    import pyarrow
+
+    if not isinstance(chunk.type, pyarrow.FixedShapeTensorType):
+        return list(chunk.to_numpy(zero_copy_only=False))
+    # Its `to_numpy` would give cells flat, and in the order in which they are stored.
+    tensors = iter(chunk.drop_null().to_numpy_ndarray())
+    return [next(tensors) if is_there else None for is_there in chunk.is_valid().to_pylist()]
 
 
 def _arrow_column(values: Any) -> pa.Array:

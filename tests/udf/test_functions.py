@@ -418,6 +418,20 @@ def test_ray_data_maps_it_over_batches(place, frame):
     np.testing.assert_array_equal(np.stack(found["z_mean"]), np.stack(expected["z_mean"]))
 
 
+def test_tensors_of_ray_data_keep_their_shape(place, items):
+    pytest.importorskip("ray.data", reason="Ray is not installed")
+    from ray.data.extensions import ArrowTensorArray
+
+    function = udf.encode(place / "b")
+    table = pyarrow.table({"item": ArrowTensorArray.from_numpy(items[:3])})
+    expected = [row["z_mean"].tolist() for row in function.elements(items[:3])]
+    assert function.arrow(table)["z_mean"].to_pylist() == expected
+    assert function.arrow(table.to_batches()[0])["z_mean"].to_pylist() == expected
+    table = pyarrow.table({"item": ArrowTensorArray.from_numpy(items[:3].reshape(3, 4, 9))})
+    with pytest.raises(DataError, match="row 0 of 'item' must be of shape 6x6x1, .* got the shape 4x9"):
+        function.arrow(table)
+
+
 def test_spark_maps_it_over_partitions(place, frame, tmp_path):
     pytest.importorskip("pyspark", reason="pyspark, 450 MB, is not installed: pip install pyspark tries this too")
     import os
