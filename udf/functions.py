@@ -377,8 +377,8 @@ def _chunk_cells(chunk: pa.Array) -> Iterable[Any]:
 
     if not isinstance(chunk.type, pyarrow.FixedShapeTensorType):
         return list(chunk.to_numpy(zero_copy_only=False))
-    # Its `to_numpy` would give cells flat, as they are stored; single cells have wrong values where that order is another
-    # (findings/pyarrow_permuted_tensor_scalar.sh).
+    # Its `to_numpy` gives cells flat, as they are stored; where that is another order, single cells have wrong values:
+    # findings/pyarrow_permuted_tensor_scalar.sh.
     tensors = iter(chunk.drop_null().to_numpy_ndarray())
     return [next(tensors) if is_there else None for is_there in chunk.is_valid().to_pylist()]
 
