@@ -40,6 +40,8 @@ def _refusal(operator: Operator) -> str:
     types = {tensor.dtype for tensor in (*operator.inputs, *operator.outputs)}
     if "float16" in types:
         return "float16"
+    if operator.name == "DEQUANTIZE" and operator.inputs[0].scales > 1:
+        return "a scale for each channel, of which it takes the first for all"
     rank = len(operator.inputs[0].shape) if operator.inputs else 0
     if operator.name == "TRANSPOSE" and rank > _LARGEST_TRANSPOSE:
         return f"more than {_LARGEST_TRANSPOSE} dimensions"

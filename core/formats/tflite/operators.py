@@ -16,11 +16,13 @@ class Tensor:
         dtype: Lower-case name in the TFLite schema, such as `float32`.
         shape: As stored.
         is_constant: Whether the file holds its values.
+        scales: How many scales it is quantized with: one, or one for each channel; 0 where it is not.
     """
 
     dtype: str
     shape: tuple[int, ...]
     is_constant: bool
+    scales: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,4 +75,10 @@ def _operator(model: Any, graph: Any, operator: Any) -> Operator:
 
 
 def _tensor(model: Any, tensor: Any) -> Tensor:
-    return Tensor(dtype=dtype_name(tensor), shape=tensor_shape(tensor), is_constant=is_constant(model, tensor))
+    found = tensor.quantization.scale if tensor.quantization is not None else None
+    return Tensor(
+        dtype=dtype_name(tensor),
+        shape=tensor_shape(tensor),
+        is_constant=is_constant(model, tensor),
+        scales=0 if found is None else len(found),
+    )

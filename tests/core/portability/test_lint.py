@@ -16,8 +16,8 @@ from pocketvae.spec import Format
 from pocketvae.system.tools.setup import target_folder
 
 
-def operator(name, version=1, dtype="float32", shape=(1, 4, 4, 2), weights=None):
-    value = Tensor(dtype=dtype, shape=shape, is_constant=False)
+def operator(name, version=1, dtype="float32", shape=(1, 4, 4, 2), weights=None, scales=0):
+    value = Tensor(dtype=dtype, shape=shape, is_constant=False, scales=scales)
     constant = () if weights is None else (Tensor(dtype=weights, shape=(2, 4), is_constant=True),)
     return Operator(
         name=name, version=version, inputs=(value, *constant), outputs=(value,), input_indices=(0,), output_indices=(1,)
@@ -75,6 +75,10 @@ def test_the_gpu_table_takes_these(good):
         (operator("DEQUANTIZE", dtype="float16"), "float16"),
         (operator("FULLY_CONNECTED", weights="int8"), "int8 weights with float activations"),
         (operator("TRANSPOSE", shape=(1, 2, 2, 2, 2, 2)), "more than 5 dimensions"),
+        (
+            operator("DEQUANTIZE", dtype="int8", scales=2),
+            "a scale for each channel, of which it takes the first for all",
+        ),
     ],
 )
 def test_the_microcontroller_table_says_why(bad, reason):
@@ -83,6 +87,7 @@ def test_the_microcontroller_table_says_why(bad, reason):
 
 def test_the_microcontroller_table_takes_integers(bundles):
     assert check_microcontroller([operator("FULLY_CONNECTED", dtype="int8", weights="int8")]).is_whole
+    assert check_microcontroller([operator("DEQUANTIZE", dtype="int8", scales=1)]).is_whole
 
 
 def test_onnxruntimes_checker_is_asked_about_both_phones(bundles):
