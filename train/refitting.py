@@ -46,8 +46,9 @@ def refitted(model: VaeModel, items: ItemSet, config: TrainConfig) -> VaeModel:
         config: Of its training.
     """
     rng = np.random.default_rng([config.seed, _STREAM])
-    z_mean, z_var = _posteriors(model, items.some(_MOST_ROWS, rng), config)
-    count = min(config.refit_components, max(1, min(len(items), _MOST_ROWS) // 2))
+    some = items.some(_MOST_ROWS, rng)
+    z_mean, z_var = _posteriors(model, some, config)
+    count = min(config.refit_components, max(1, len(some) // 2))
     means, log_scales = fit_components(z_mean, z_var, count, rng)
     return model.with_prior(build_mixture(means, log_scales), replace(model.spec, prior=PriorKind.MIXTURE))
 

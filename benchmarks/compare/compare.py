@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from pocketvae.benchmarks.compare.comparison import (
     Change,
@@ -30,6 +31,8 @@ from pocketvae.parsing import parse_json
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.reporting.text import Row
 from pocketvae.system.environment import Environment
+
+_Result = TypeVar("_Result", VerifyResult, BenchResult)
 
 _SHOWN = {
     Change.REGRESSED: "REGRESSED",
@@ -154,23 +157,22 @@ def read_result(content: bytes, name: str, *, instead: str = _RESULTS) -> Side:
 def _verification(content: bytes, name: str) -> Side:
     result = decode(VerifyResult, content, name)
     ran = [(check.artifact, check.target) for check in result.checks]
-    not_run, unheard = _not_run(result.not_run, ran, result.fleet)
-    return Side(
-        kind="a verification",
-        figures=parity_figures(replace(result, not_run=not_run)),
-        environment=result.environment,
-        fleet=result.fleet,
-        unheard=unheard,
-    )
+    return _side("a verification", result, ran, parity_figures)
 
 
 def _benchmark(content: bytes, name: str) -> Side:
     result = decode(BenchResult, content, name)
     ran = [(row.artifact, row.target) for row in result.elsewhere]
+    return _side("a benchmark", result, ran, latency_figures)
+
+
+def _side(
+    kind: str, result: _Result, ran: Sequence[tuple[str, str]], figures_of: Callable[[_Result], dict[Key, Measurement]]
+) -> Side:
     not_run, unheard = _not_run(result.not_run, ran, result.fleet)
     return Side(
-        kind="a benchmark",
-        figures=latency_figures(replace(result, not_run=not_run)),
+        kind=kind,
+        figures=figures_of(replace(result, not_run=not_run)),
         environment=result.environment,
         fleet=result.fleet,
         unheard=unheard,

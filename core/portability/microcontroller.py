@@ -40,7 +40,7 @@ def _refusal(operator: Operator) -> str:
     types = {tensor.dtype for tensor in (*operator.inputs, *operator.outputs)}
     if "float16" in types:
         return "float16"
-    if operator.name == "DEQUANTIZE" and operator.inputs[0].scales > 1:
+    if operator.name == "DEQUANTIZE" and any(tensor.scales > 1 for tensor in operator.inputs):
         return "a scale for each channel, of which it takes the first for all"
     rank = len(operator.inputs[0].shape) if operator.inputs else 0
     if operator.name == "TRANSPOSE" and rank > _LARGEST_TRANSPOSE:

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from onnx import TensorProto, helper
@@ -88,6 +89,11 @@ def test_the_microcontroller_table_says_why(bad, reason):
 def test_the_microcontroller_table_takes_integers(bundles):
     assert check_microcontroller([operator("FULLY_CONNECTED", dtype="int8", weights="int8")]).is_whole
     assert check_microcontroller([operator("DEQUANTIZE", dtype="int8", scales=1)]).is_whole
+
+
+def test_the_microcontroller_table_reads_operators_of_damaged_files_that_have_no_inputs():
+    torn = replace(operator("DEQUANTIZE", dtype="int8"), inputs=(), input_indices=())
+    assert check_microcontroller([torn]).is_whole
 
 
 def test_onnxruntimes_checker_is_asked_about_both_phones(bundles):
