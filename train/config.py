@@ -124,6 +124,7 @@ class TrainConfig:
         quantization_friendly: Bound activations to [0, 6] and hold the logits of Bernoulli pixels within +-9, so that 8
             bits lose less.
         onednn: Use oneDNN's operations, see `pocketvae.keras.io.import_tensorflow`.
+        bfloat16: Multiply in bfloat16 in training steps, see `pocketvae.train.mixed_precision`.
         seed: Determines initial weights, batches, binarization and latent noise.
 
     Raises:
@@ -181,6 +182,7 @@ class TrainConfig:
     threads: int = 0
     quantization_friendly: bool = False
     onednn: bool = False
+    bfloat16: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -312,6 +314,8 @@ class TrainConfig:
         static = self.binarization is Binarization.STATIC
         binary = self.likelihood is Likelihood.BERNOULLI
         _refuse(static and not binary, "binarization", f"likelihood = '{self.likelihood}'", "'dynamic'")
+        _refuse(self.bfloat16 and not self.onednn, "bfloat16", "onednn = false", "false")
+        _refuse(self.bfloat16 and self.jit_compile, "bfloat16", "jit_compile = true", "false")
 
 
 _LIKELIHOODS_OF_IMAGES = (Likelihood.BERNOULLI, Likelihood.GAUSSIAN, Likelihood.DISCRETIZED_LOGISTIC)

@@ -35,6 +35,7 @@ from pocketvae.train.evaluation import ElboEstimate, Evaluator
 from pocketvae.train.latent_maps import latent_size
 from pocketvae.train.loop import LoopState, NotFiniteError, fit, is_stopped_early
 from pocketvae.train.memory import least_bytes
+from pocketvae.train.mixed_precision import check_bfloat16
 from pocketvae.train.model import VaeModel
 from pocketvae.train.networks import smallest_side
 from pocketvae.train.refitting import refitted
@@ -98,6 +99,7 @@ def train(
     files.check_output(out, force=force)
     if config.threads:
         check_threads(config.threads)
+    check_bfloat16(config.bfloat16)
     data = _prepare(load_data(source, config, preset, skip_corrupt=skip_corrupt, progress=progress), config)
     check_memory(
         least_bytes(config, data.train.items.shape[1:], len(data.train)),

@@ -17,6 +17,7 @@ from pocketvae.train import objective
 from pocketvae.train.augmentation import augment
 from pocketvae.train.config import Objective, TrainConfig
 from pocketvae.train.distribution import Workers
+from pocketvae.train.mixed_precision import bfloat16_products
 from pocketvae.train.model import Noise, Terms, VaeModel
 from pocketvae.vae_spec import DataKind, Likelihood
 
@@ -77,7 +78,8 @@ class Trainer:
         values = np.array([knobs.learning_rate, knobs.beta, decay, knobs.shared_noise], np.float32)
         seed = np.array([self.config.seed, number], np.int64)
         parts = self._workers.scatter(items, labels)
-        return float(self._step(*parts, seed, values))
+        with bfloat16_products(self.config.bfloat16):
+            return float(self._step(*parts, seed, values))
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:

@@ -1,0 +1,56 @@
+"""Training steps whose products are bfloat16: half the time of a convolution where a CPU has instructions for them.
+
+TensorFlow's graph optimizer casts the operands of convolutions and matrix products, and what lies between two of them,
+to bfloat16 when it compiles a step. Weights, sums, losses and the optimizer stay float32, and so does the graph that is
+saved: nothing of the model knows of it (mixed precision, Micikevicius et al. 2018; bfloat16 has the exponents of
+float32, so no loss has to be scaled).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from pocketvae.errors import SpecError
+from pocketvae.keras.io import import_tensorflow
+from pocketvae.system.environment import current_environment
+
+# oneDNN computes bfloat16 with AVX-512 alone too, in float32 and slower than float32 itself.
+_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
+_OPTION = "auto_mixed_precision_onednn_bfloat16"
+
+
+def check_bfloat16(wanted: bool) -> None:
+    """Checks that this machine multiplies bfloat16 numbers where that is wanted.
+
+    Raises:
+        SpecError: its CPU has no instructions for it, or the environment switches oneDNN off.
+    """
+    if not wanted:
+        return
+    if not set(_INSTRUCTIONS).intersection(current_environment().cpu_features):
+        raise SpecError(
+            f"bfloat16 = true needs a CPU with {' or '.join(_INSTRUCTIONS)} under Linux, and this one has neither: "
+            "train without it"
+        )
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") == "0":
+        raise SpecError("bfloat16 = true needs oneDNN, and TF_ENABLE_ONEDNN_OPTS=0 switches it off")
+
+
+@contextlib.contextmanager
+def bfloat16_products(wanted: bool) -> Iterator[None]:
+    """Lets functions that are called in the block multiply in bfloat16; does nothing unless wanted.
+
+    A `tf.function` is compiled for each of both ways in which it is called, so an evaluation outside of the block
+    stays float32.
+    """
+    if not wanted:
+        yield
+        return
+    optimizer = import_tensorflow().config.optimizer
+    optimizer.set_experimental_options({_OPTION: True})
+    try:
+        yield
+    finally:
+        optimizer.set_experimental_options({_OPTION: False})
