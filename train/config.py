@@ -105,6 +105,7 @@ class TrainConfig:
             `pocketvae.train.refitting`; 0 keeps the prior.
         objective: What to maximize.
         importance_samples: K of the IWAE bound.
+        doubly_reparameterized: Take its gradient without the posterior's score, see `pocketvae.train.objective`.
         beta: Weight of the KL divergence (Higgins et al. 2017).
         kl_warmup_epochs: Epochs over which that weight rises linearly from 0 (Sonderby et al. 2016).
         free_bits_nats: KL per latent dimension, averaged over the batch, below which there is no penalty (Kingma et al.
@@ -165,6 +166,7 @@ class TrainConfig:
     refit_components: int = 0
     objective: Objective = Objective.ELBO
     importance_samples: int = 1
+    doubly_reparameterized: bool = False
     beta: float = 1.0
     kl_warmup_epochs: int = 0
     free_bits_nats: float = 0.0
@@ -305,6 +307,7 @@ class TrainConfig:
     def _check_objective(self) -> None:
         iwae = self.objective is Objective.IWAE
         _refuse(not iwae and self.importance_samples > 1, "importance_samples", "objective = 'elbo'", "1")
+        _refuse(not iwae and self.doubly_reparameterized, "doubly_reparameterized", "objective = 'elbo'", "false")
         _refuse(iwae and self.beta != 1.0, "beta", "objective = 'iwae'", "1")
         _refuse(iwae and self.kl_warmup_epochs > 0, "kl_warmup_epochs", "objective = 'iwae'", "0")
         trained = self.prior is not PriorKind.UNIFORM

@@ -1,9 +1,9 @@
 """Training steps whose products are bfloat16: half the time of a convolution where a CPU has instructions for them.
 
-TensorFlow's graph optimizer casts the operands of convolutions and matrix products, and what lies between two of them,
-to bfloat16 when it compiles a step. Weights, sums, losses and the optimizer stay float32, and so does the graph that is
-saved: nothing of the model knows of it (mixed precision, Micikevicius et al. 2018; bfloat16 has the exponents of
-float32, so no loss has to be scaled).
+TensorFlow's graph optimizer casts the operands of convolutions and matrix products, and what follows them, to bfloat16
+when it compiles a step. Weights, losses and the optimizer stay float32, and so does the graph that is saved: nothing of
+the model knows of it (mixed precision, Micikevicius et al. 2018; bfloat16 has the exponents of float32, so no loss has
+to be scaled).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from pocketvae.errors import SpecError
 from pocketvae.keras.io import import_tensorflow
@@ -54,3 +55,13 @@ def bfloat16_products(wanted: bool) -> Iterator[None]:
         yield
     finally:
         optimizer.set_experimental_options({_OPTION: False})
+
+
+def end_in_float32(outputs: Any) -> Any:
+    """Returns a network's outputs, a tensor or several, such that what follows is computed in float32.
+
+    The optimizer would go on in bfloat16 up to the log-likelihood of an item, a number in the hundreds that it would
+    round to whole nats. It does not go past float64, and the two casts change no value.
+    """
+    tf = import_tensorflow()
+    return tf.nest.map_structure(lambda output: tf.cast(tf.cast(output, tf.float64), tf.float32), outputs)

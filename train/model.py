@@ -10,6 +10,7 @@ from pocketvae.keras.heads import data_head
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.train import likelihoods, objective, priors
 from pocketvae.train.config import TrainConfig
+from pocketvae.train.mixed_precision import end_in_float32
 from pocketvae.train.networks import build_decoder, build_encoder
 from pocketvae.vae_spec import DataKind, Likelihood, PriorKind, VaeSpec
 
@@ -60,7 +61,16 @@ class Terms:
 class VaeModel:
     """Owns the networks; sampling happens here and is never exported."""
 
-    def __init__(self, *, spec: VaeSpec, encoder: Any, decoder: Any, prior: Any | None, variance: Any = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        spec: VaeSpec,
+        encoder: Any,
+        decoder: Any,
+        prior: Any | None,
+        variance: Any = 1.0,
+        bfloat16: bool = False,
+    ) -> None:
         """Combines networks into a VAE.
 
         Args:
@@ -69,6 +79,7 @@ class VaeModel:
             decoder: The decoder without its head.
             prior: Sampling model of the prior; None for N(0, I).
             variance: Variance of the Gaussian likelihood, or squared scale of Student's t; with channels `[C]`.
+            bfloat16: Whether training steps multiply in bfloat16; what follows the networks does not.
         """
         tf = import_tensorflow()
         self.spec = spec
@@ -80,6 +91,7 @@ class VaeModel:
             if spec.degrees_of_freedom is not None
             else None
         )
+        self._bfloat16 = bfloat16
         self.pseudo_inputs: Any | None = None
         self.axes = tuple(range(-spec.data.rank, 0))
 
@@ -92,6 +104,7 @@ class VaeModel:
             decoder=build_decoder(config, spec),
             prior=priors.build_prior(config, spec.latent_dim),
             variance=1.0 if spec.data is DataKind.IMAGE else [1.0] * spec.data_shape[-1],
+            bfloat16=config.bfloat16,
         )
 
     def add_pseudo_inputs(self, images: Any) -> None:
@@ -133,12 +146,12 @@ class VaeModel:
     def encode(self, x: Any, labels: Any, *, training: bool = False) -> tuple[Any, Any]:
         """Returns (z_mean, z_log_var) of `x [N, *data_shape]`, of images in [0, 1]."""
         inputs = [x, labels] if self.spec.label_count else x
-        z_mean, z_log_var = self.encoder(inputs, training=training)
+        z_mean, z_log_var = self._ended(self.encoder(inputs, training=training))
         return z_mean, z_log_var
 
     def decode(self, z: Any, labels: Any, *, training: bool = False) -> Any:
         """Returns the decoder's output without the head, or the list of its outputs."""
-        return self.decoder([z, labels] if self.spec.label_count else z, training=training)
+        return self._ended(self.decoder([z, labels] if self.spec.label_count else z, training=training))
 
     def means(self, z: Any, labels: Any) -> Any:
         """Returns the means of p(x|z), of images in [0, 1]."""
@@ -173,6 +186,7 @@ class VaeModel:
         samples: int = 1,
         training: bool = False,
         fit_variance: Callable[[Any], Any] | None = None,
+        path: objective.WeightedPath | None = None,
     ) -> Terms:
         """Draws `samples` latents of every item and returns the terms of the bounds.
 
@@ -184,10 +198,13 @@ class VaeModel:
             training: Passed to the networks.
             fit_variance: Given the batch's optimal variance of a Gaussian, or squared scale of Student's t, returns the
                 one to use; None uses the model's own.
+            path: What the gradient of the latents goes through, without that of the posterior's density; None for all.
         """
         x = self.observe(items, noise)
         z_mean, z_log_var = self.encode(x, labels, training=training)
-        return self.terms_of(x, labels, z_mean, z_log_var, noise, samples, training=training, fit_variance=fit_variance)
+        return self.terms_of(
+            x, labels, z_mean, z_log_var, noise, samples, training=training, fit_variance=fit_variance, path=path
+        )
 
     def terms_of(
         self,
@@ -200,12 +217,17 @@ class VaeModel:
         *,
         training: bool = False,
         fit_variance: Callable[[Any], Any] | None = None,
+        path: objective.WeightedPath | None = None,
     ) -> Terms:
         """Returns the terms for given posteriors, see `terms`."""
         tf = import_tensorflow()
         count = tf.shape(z_mean)[0]
         eps = _draw(tf.random.stateless_normal, [count], (self.spec.latent_dim,), noise, _LATENT, samples=samples)
         z = reparameterize(z_mean, z_log_var, eps)
+        log_posterior = objective.log_normal(eps, z_log_var)
+        if path is not None:
+            z = path.through(z)
+            log_posterior = objective.log_normal_of(z, z_mean, z_log_var)
         flat_labels = tf.tile(labels, [samples])
         outputs = self.decode(tf.reshape(z, (-1, self.spec.latent_dim)), flat_labels, training=training)
         shape = (samples, -1, *self.spec.data_shape)
@@ -214,7 +236,7 @@ class VaeModel:
             log_likelihood=self._log_likelihood(x, outputs, fit_variance),
             z_log_var=z_log_var,
             log_prior=self.log_prior(z),
-            log_posterior=objective.log_normal(eps, z_log_var),
+            log_posterior=log_posterior,
             kl=objective.kl_to_standard_normal(z_mean, z_log_var),
             outputs=outputs,
         )
@@ -247,6 +269,9 @@ class VaeModel:
     def is_kl_analytic(self) -> bool:
         """Whether KL(q(z|x) || p(z)) is known without sampling."""
         return self.spec.prior is PriorKind.STANDARD
+
+    def _ended(self, outputs: Any) -> Any:
+        return end_in_float32(outputs) if self._bfloat16 else outputs
 
     def _components(self) -> tuple[Any, Any]:
         tf = import_tensorflow()

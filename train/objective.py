@@ -77,6 +77,44 @@ def sharpness_penalty(z_log_var: Any) -> Any:
     return _SHARPNESS_WEIGHT * tf.reduce_mean(tf.reduce_sum(tf.square(excess), axis=-1))
 
 
+class WeightedPath:
+    """The identity for latents, whose gradient is multiplied by their normalized importance weights.
+
+    The gradient of the IWAE bound by the posterior's parameters is, for K = 1 already, noise in large part: the score of
+    q(z|x), whose mean is 0. Without the score, and with each latent's gradient times its weight once more, the mean is
+    the same, and what is left vanishes where q(z|x) is the true posterior (Tucker et al. 2019, equation 8; for K = 1
+    Roeder et al. 2017). The weights are known only when the latents have been decoded, and needed only when the
+    gradient comes back.
+    """
+
+    def __init__(self) -> None:
+        """Begins without weights."""
+        self.weights: Any = None
+
+    def through(self, z: Any) -> Any:
+        """Returns `z [K, N, D]` as it is."""
+        tf = import_tensorflow()
+
+        @tf.custom_gradient
+        def identity(z: Any) -> Any:
+            return tf.identity(z), lambda upstream: upstream * self.weights[..., None]
+
+        return identity(z)
+
+    def bound(self, log_weights: Any) -> Any:
+        """Returns `importance_bound`, and keeps the weights, `[K, N]`, for the gradient."""
+        tf = import_tensorflow()
+        self.weights = tf.stop_gradient(tf.nn.softmax(log_weights, axis=0))
+        return importance_bound(log_weights)
+
+
+def log_normal_of(z: Any, z_mean: Any, z_log_var: Any) -> Any:
+    """Returns log N(z; mean, sigma^2), summed over the last axis; differentiable by z alone."""
+    tf = import_tensorflow()
+    mean, log_var = tf.stop_gradient(z_mean), tf.stop_gradient(z_log_var)
+    return log_normal((z - mean) * tf.exp(-0.5 * log_var), log_var)
+
+
 def importance_bound(log_weights: Any) -> Any:
     """Returns log (1/K) sum_k w_k of every image, `[N]` (Burda et al. 2016, equation 8).
 

@@ -120,6 +120,7 @@ class Trainer:
         learning_rate, beta, decay, shared_noise = tf.unstack(values)
         shared = self._workers.count > 1
         noise = Noise(seed=seed, first=first, whole=items.shape[0] * self._workers.count if shared else None)
+        path = objective.WeightedPath() if self.config.doubly_reparameterized else None
         with tf.GradientTape() as tape:
             terms = self.model.terms(
                 augment(items, self.config, noise),
@@ -128,18 +129,20 @@ class Trainer:
                 samples=self.config.importance_samples,
                 training=True,
                 fit_variance=lambda optimal: self._fit_variance(optimal, shared_noise),
+                path=path,
             )
-            loss = (self._loss(terms, beta) + self._penalty(terms)) / self._workers.count
+            loss = (self._loss(terms, beta, path) + self._penalty(terms)) / self._workers.count
         self.optimizer.learning_rate.assign(learning_rate)
         self.optimizer.apply_gradients(zip(tape.gradient(loss, self._weights), self._weights, strict=True))
         for average, weight in zip(self.averages, self._weights, strict=False):
             average.assign_sub((1.0 - decay) * (average - weight))
         return loss
 
-    def _loss(self, terms: Terms, beta: Any) -> Any:
+    def _loss(self, terms: Terms, beta: Any, path: objective.WeightedPath | None) -> Any:
         tf = import_tensorflow()
         if self.config.objective is Objective.IWAE:
-            return -tf.reduce_mean(objective.importance_bound(terms.log_weights()))
+            bound = objective.importance_bound if path is None else path.bound
+            return -tf.reduce_mean(bound(terms.log_weights()))
         reconstruction = -tf.reduce_mean(terms.log_likelihood)
         if not self.model.is_kl_analytic():
             return reconstruction + beta * tf.reduce_mean(terms.log_posterior - terms.log_prior)
