@@ -80,7 +80,7 @@ def sharpness_penalty(z_log_var: Any) -> Any:
 class WeightedPath:
     """The identity for latents, whose gradient is multiplied by their normalized importance weights.
 
-    The gradient of the IWAE bound by the posterior's parameters is, for K = 1 already, noise in large part: the score of
+    The gradient of the IWAE bound by the posterior's parameters is noise in large part, also for K = 1: the score of
     q(z|x), whose mean is 0. Without the score, and with each latent's gradient times its weight once more, the mean is
     the same, and what is left vanishes where q(z|x) is the true posterior (Tucker et al. 2019, equation 8; for K = 1
     Roeder et al. 2017). The weights are known only when the latents have been decoded, and needed only when the

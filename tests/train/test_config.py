@@ -93,6 +93,7 @@ def test_a_value_out_of_range_is_refused(changes, message):
         ({"prior": "realnvp", "couplings": 2}, "coupling_units must be at least 1 for a realnvp prior"),
         ({**FLOW, "latent_dim": 5}, "latent_dim must be even for a realnvp prior, got 5"),
         ({"importance_samples": 5}, "importance_samples has no effect with objective = 'elbo'"),
+        ({"doubly_reparameterized": True}, "doubly_reparameterized has no effect with objective = 'elbo'"),
         ({"objective": "iwae", "beta": 2.0}, "beta has no effect with objective = 'iwae': set beta = 1"),
         ({"objective": "iwae", "kl_warmup_epochs": 3}, "kl_warmup_epochs has no effect with objective = 'iwae'"),
         ({"objective": "iwae", "free_bits_nats": 0.1}, "free_bits_nats has no effect with anything but the ELBO"),

@@ -100,3 +100,56 @@ def test_posteriors_that_8_bits_cannot_tell_apart_are_penalized():
     assert float(objective.sharpness_penalty(wide)) == pytest.approx(0, abs=1e-10)
     narrow = wide - np.array([[0, 1, 2], [0, 0, 0]], np.float32)
     assert float(objective.sharpness_penalty(narrow)) == pytest.approx((1 + 4) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_the_gradient_without_the_score_has_the_same_mean(samples):
+    """z ~ N(0.5, 0.9^2) for a target N(0.8, 0.6^2), scaled by a weight of the model: 200,000 draws."""
+    import tensorflow as tf
+
+    from pocketvae.train import objective
+
+    eps = tf.random.stateless_normal([samples, 200_000, 1], [0, samples])
+    parameters = [tf.Variable(0.5), tf.Variable(2 * np.log(0.9).astype(np.float32)), tf.Variable(1.0)]
+
+    def log_weights(path):
+        z_mean, z_log_var, scale = (tf.fill([200_000, 1], 1.0) * value for value in parameters)
+        z = z_mean + tf.exp(0.5 * z_log_var) * eps
+        log_q = objective.log_normal(eps, z_log_var)
+        if path is not None:
+            z = path.through(z)
+            log_q = objective.log_normal_of(z, z_mean, z_log_var)
+        return objective.log_standard_normal((scale * z - 0.8) / 0.6) + tf.math.log(scale[:, 0] / 0.6) - log_q
+
+    def gradients(path):
+        with tf.GradientTape() as tape:
+            bounds = (objective.importance_bound if path is None else path.bound)(log_weights(path))
+            total = tf.reduce_mean(bounds)
+        return float(total), [float(value) for value in tape.gradient(total, parameters)]
+
+    (bound, expected), (same, found) = gradients(None), gradients(objective.WeightedPath())
+    assert same == pytest.approx(bound, abs=1e-5)
+    # Standard errors of both are below 0.004.
+    assert found[:2] == pytest.approx(expected[:2], abs=0.015)
+    assert found[2] == pytest.approx(expected[2], abs=1e-5)
+    assert np.abs(expected[:2]).min() > 0.05
+
+
+def test_the_gradient_without_the_score_vanishes_at_the_true_posterior():
+    import tensorflow as tf
+
+    from pocketvae.train import objective
+
+    eps = tf.random.stateless_normal([4, 5, 2], [0, 0])
+    z_mean, z_log_var = tf.Variable(tf.fill([5, 2], 0.3)), tf.Variable(tf.fill([5, 2], -1.0))
+    for path, is_nothing in ((objective.WeightedPath(), True), (None, False)):
+        with tf.GradientTape() as tape:
+            z = z_mean + tf.exp(0.5 * z_log_var) * eps
+            log_q = objective.log_normal(eps, z_log_var)
+            if path is not None:
+                z = path.through(z)
+                log_q = objective.log_normal_of(z, z_mean, z_log_var)
+            log_p = objective.log_normal((z - 0.3) * np.exp(0.5).astype(np.float32), tf.fill([5, 2], -1.0))
+            bound = (objective.importance_bound if path is None else path.bound)(log_p - log_q)
+        largest = max(float(tf.reduce_max(tf.abs(value))) for value in tape.gradient(bound, [z_mean, z_log_var]))
+        assert (largest < 1e-5) == is_nothing

@@ -24,10 +24,12 @@ def norm(arrays):
 EVERY_KIND = [
     {},
     {"objective": "iwae", "importance_samples": 4},
+    {"objective": "iwae", "importance_samples": 3, "doubly_reparameterized": True, **FLOW},
     {"free_bits_nats": 0.1},
     {"likelihood": "gaussian", **FLOW},
     {"likelihood": "discretized_logistic", "prior": "mixture", "components": 3},
     {"prior": "vamp", "components": 3, "objective": "iwae", "importance_samples": 2},
+    {"prior": "vamp", "components": 3, "objective": "iwae", "importance_samples": 2, "doubly_reparameterized": True},
     {"conditional": True},
     {"architecture": "residual", "channels": [2, 3], "blocks": 1},
     {"jit_compile": True},
