@@ -39,6 +39,16 @@ def check_bfloat16(wanted: bool) -> None:
         raise SpecError("bfloat16 = true needs oneDNN, and TF_ENABLE_ONEDNN_OPTS=0 switches it off")
 
 
+def check_devices(wanted: bool) -> None:
+    """Checks that training steps run on the CPU where bfloat16 is wanted.
+
+    Raises:
+        SpecError: they would run on a GPU, where the CPU's products change nothing.
+    """
+    if wanted and import_tensorflow().config.list_logical_devices("GPU"):
+        raise SpecError("bfloat16 has no effect on a GPU: set bfloat16 = false, or hide the GPU from TensorFlow")
+
+
 @contextlib.contextmanager
 def bfloat16_products(wanted: bool) -> Iterator[None]:
     """Lets functions that are called in the block multiply in bfloat16; does nothing unless wanted.

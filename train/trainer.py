@@ -17,7 +17,7 @@ from pocketvae.train import objective
 from pocketvae.train.augmentation import augment
 from pocketvae.train.config import Objective, TrainConfig
 from pocketvae.train.distribution import Workers
-from pocketvae.train.mixed_precision import bfloat16_products
+from pocketvae.train.mixed_precision import bfloat16_products, check_devices
 from pocketvae.train.model import Noise, Terms, VaeModel
 from pocketvae.vae_spec import DataKind, Likelihood
 
@@ -47,7 +47,11 @@ class Trainer:
             config: The training configuration.
             model: The model to train, created in the scope of `workers`.
             workers: The replicas that share the work.
+
+        Raises:
+            SpecError: the configuration asks for bfloat16, and a GPU would train.
         """
+        check_devices(config.bfloat16)
         tf, keras = import_tensorflow(), import_keras()
         self.config, self.model, self._workers = config, model, workers
         # Keras's older Adam computes the same step in one pass over the weights, where the newer takes eight.
