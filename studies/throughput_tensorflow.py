@@ -23,6 +23,7 @@ from pocketvae.progress import ignore_progress
 from pocketvae.train import ElboEstimate, TrainConfig, with_overrides
 from pocketvae.train.distribution import Workers
 from pocketvae.train.loop import LoopState, fit
+from pocketvae.train.mixed_precision import check_bfloat16
 from pocketvae.train.model import Noise, VaeModel
 from pocketvae.train.trainer import StepKnobs, Trainer
 from pocketvae.vae_spec import VaeSpec, vector_latent
@@ -47,6 +48,7 @@ class PocketVae:
     """pocketvae's own training loop: the trainer's step, batches from its background thread, its schedules."""
 
     def __init__(self, config: TrainConfig, images: npt.NDArray[np.uint8], reference: Arrays) -> None:
+        check_bfloat16(config.bfloat16)
         model = build_model(config, reference)
         # The loop hands over after every checkpoint; with one in every step, it does so after every step.
         config = replace(config, checkpoint_steps=1, epochs=_ENDLESS_EPOCHS)

@@ -48,6 +48,7 @@ class TorchTraining:
         folder = Path(request["folder"])
         self._reference = dict(np.load(folder / "reference.npz", allow_pickle=False))
         images = np.load(folder / "images.npy", allow_pickle=False)
+        self._autocast = request["kind"] == "torch-autocast"
         self._images = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
         self.facts: dict[str, Any] = {"versions": {"torch": torch.__version__, "numpy": np.__version__}}
         self._prepare(channels_last=False, fused=True)
@@ -92,7 +93,9 @@ class TorchTraining:
     def _noisy_loss(self, images: Tensor) -> Tensor:
         x = torch.bernoulli(images.float() / 255.0)
         samples, latent_dim = self.config["importance_samples"], self.config["latent_dim"]
-        return self._vae.loss(x, torch.randn(samples, len(images), latent_dim))
+        # Weights, the loss and its sums stay float32, as in pocketvae's steps.
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._autocast):
+            return self._vae.loss(x, torch.randn(samples, len(images), latent_dim))
 
     def _update(self, loss: Tensor) -> float:
         self._optimizer.zero_grad(set_to_none=True)

@@ -44,7 +44,18 @@ from pocketvae.vae_spec import Likelihood, PriorKind
 
 FOLDER = Path(__file__).parent
 BASELINES = ("torch-eager", "keras-fit")
-CONTENDERS = ("pocketvae", "pocketvae-toggled", "keras-fit", "torch-eager", "torch-compile")
+CONTENDERS = (
+    "pocketvae",
+    "pocketvae-toggled",
+    "pocketvae-bfloat16",
+    "keras-fit",
+    "torch-eager",
+    "torch-compile",
+    "torch-autocast",
+)
+# The others take the gradient of the bound as it is, and what is compared first is float32.
+_PLAIN = {"bfloat16": False, "doubly_reparameterized": False}
+_HOW = {"torch-compile": ", by torch.compile", "torch-autocast": ", in bfloat16 by torch.autocast"}
 _STANDARD_PRIOR = {"prior": "standard", "couplings": 0, "coupling_units": 0}
 _ROUND_WARMUP_STEPS = 3
 _LOAD_LIMIT_S = 900.0
@@ -80,7 +91,7 @@ def make_config(arguments: argparse.Namespace) -> TrainConfig:
     Raises:
         SpecError: a value is unknown, or selects a training that the contenders do not support.
     """
-    overrides = parse_assignments(arguments.set)
+    overrides = {**_PLAIN, **parse_assignments(arguments.set)}
     if arguments.prior == "standard":
         overrides |= _STANDARD_PRIOR
     if arguments.batch is not None:
@@ -91,14 +102,15 @@ def make_config(arguments: argparse.Namespace) -> TrainConfig:
         and config.binarization is Binarization.DYNAMIC
         and config.prior in (PriorKind.STANDARD, PriorKind.REALNVP)
         and not (config.conditional or config.kl_warmup_epochs or config.free_bits_nats)
+        and not (config.bfloat16 or config.doubly_reparameterized)
         and config.beta == 1.0
         and len(config.channels) <= 2
     )
     if not simple:
         raise SpecError(
             "only these can be compared: the Bernoulli likelihood with dynamic binarization, a standard or realnvp "
-            "prior, beta = 1, no KL warm-up, no free bits, no labels, at most 2 stages; choose another --preset or "
-            "drop a --set"
+            "prior, beta = 1, no KL warm-up, no free bits, no labels, at most 2 stages, float32 (bfloat16 is a "
+            "contender), the whole gradient; choose another --preset or drop a --set"
         )
     if not 1 <= config.threads <= logical_cores():
         raise SpecError(f"threads must be between 1 and this machine's {logical_cores()}, got {config.threads}")
@@ -110,9 +122,9 @@ def comparison(config: TrainConfig) -> str:
     prior = "N(0, I)" if config.prior is PriorKind.STANDARD else f"a RealNVP prior of {config.couplings} couplings"
     averages = f"averaged weights (decay {config.ema_decay:g})" if config.ema_decay else "no averaged weights"
     return (
-        f"One optimizer step on {config.batch_size} MNIST images, {config.threads} threads, float32: dynamic "
-        f"binarization, {config.architecture} networks, {config.importance_samples} latent samples, {prior}, the "
-        f"{config.objective} objective, gradient clipping, Adam and {averages}, in every contender."
+        f"One optimizer step on {config.batch_size} MNIST images, {config.threads} threads, float32 unless said: "
+        f"dynamic binarization, {config.architecture} networks, {config.importance_samples} latent samples, {prior}, "
+        f"the {config.objective} objective, gradient clipping, Adam and {averages}, in every contender."
     )
 
 
@@ -152,6 +164,8 @@ def make_contender(name: str, config: TrainConfig, folder: Path, torch_python: s
     if name == "pocketvae-toggled":
         config = replace(config, jit_compile=not config.jit_compile)
         what = f"with jit_compile = {str(config.jit_compile).lower()}"
+    elif name == "pocketvae-bfloat16":
+        config, what = replace(config, bfloat16=True, onednn=True, jit_compile=False), "with bfloat16 = true"
     elif name == "keras-fit":
         # oneDNN is TensorFlow's own default, whatever the preset says.
         config, kind, what = (
@@ -161,7 +175,7 @@ def make_contender(name: str, config: TrainConfig, folder: Path, torch_python: s
         )
     elif name != "pocketvae":
         python, script, kind = torch_python, "throughput_torch.py", name
-        what = "the same layers" + (", by torch.compile" if name == "torch-compile" else "")
+        what = "the same layers" + _HOW.get(name, "")
     environment = {
         "TF_ENABLE_ONEDNN_OPTS": str(int(config.onednn)),
         "OMP_NUM_THREADS": str(config.threads),

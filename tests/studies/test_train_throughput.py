@@ -73,6 +73,7 @@ def test_the_table_names_what_did_not_run(study):
     [
         (["--contenders", "pocketvea"], "unknown contender 'pocketvea': did you mean 'pocketvae'"),
         (["--preset", "rgb64"], "only these can be compared: the Bernoulli likelihood"),
+        (["--preset", "mnist", "--set", "bfloat16=true"], "float32 (bfloat16 is a contender)"),
         (["--threads", "512"], "threads must be between 1 and this machine's"),
         (["--rounds", "0"], "rounds must be at least 1"),
         (["--set", "no_such_key=1"], "unknown configuration key 'no_such_key'"),
@@ -113,10 +114,13 @@ def test_contenders_without_pytorch_train(study, tmp_path, capsys):
     assert study.main([*QUICK, "--torch-python", missing, "--json", str(record)]) == 0
     assert "torch-eager: not run: PATH cannot be started: No such file or directory" in capsys.readouterr().out
     document = json.loads(record.read_text())
-    assert [row["contender"] for row in document["results"]] == ["pocketvae", "pocketvae-toggled", "keras-fit"]
+    multiplies = {"amx_bf16", "avx512_bf16"}.intersection(document["environment"]["cpu_features"])
+    ran = ["pocketvae", "pocketvae-toggled", *(["pocketvae-bfloat16"] if multiplies else []), "keras-fit"]
+    assert [row["contender"] for row in document["results"]] == ran
     assert all(len(row["values_images_per_s"]) == 2 for row in document["results"])
     assert all(row["ratios"].keys() == {"keras-fit"} for row in document["results"])
-    assert document["not_run"].keys() == {"torch-eager", "torch-compile"}
+    without = {"torch-eager", "torch-compile", "torch-autocast"}
+    assert document["not_run"].keys() == (without if multiplies else {*without, "pocketvae-bfloat16"})
     assert document["contenders"]["keras-fit"]["checks"]["relative_loss_deviation"] < 1e-4
     assert {"config", "environment", "commit", "command"} <= document.keys()
     assert str(tmp_path) not in record.read_text()
