@@ -9,7 +9,7 @@ import pytest
 from pocketvae.errors import SpecError
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.system import environment
-from pocketvae.train import TrainConfig, mixed_precision, with_overrides
+from pocketvae.train import TrainConfig, mixed_precision, train, with_overrides
 from pocketvae.train.mixed_precision import bfloat16_products, check_bfloat16, check_devices, end_in_float32
 
 CAN_MULTIPLY = {"amx_bf16", "avx512_bf16"}.intersection(environment.current_environment().cpu_features)
@@ -33,11 +33,16 @@ def test_one_of_two_instruction_sets_is_enough(cpu, monkeypatch, feature):
     check_bfloat16(True)
 
 
-def test_a_cpu_without_them_is_told_before_anything_is_read(cpu):
+def test_a_cpu_without_them_is_told_before_anything_is_read(cpu, tmp_path):
     cpu("avx2", "avx512f")
-    with pytest.raises(SpecError, match="bfloat16 = true needs a CPU with amx_bf16 or avx512_bf16"):
+    message = "bfloat16 = true needs a CPU with amx_bf16 or avx512_bf16"
+    with pytest.raises(SpecError, match=message):
         check_bfloat16(True)
     check_bfloat16(False)
+    config = with_overrides(TrainConfig(), {"bfloat16": True, "onednn": True})
+    with pytest.raises(SpecError, match=message):
+        train(source=str(tmp_path / "no.npz"), out=tmp_path / "run", config=config, preset="x")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_environment_must_not_switch_onednn_off(cpu, monkeypatch):
