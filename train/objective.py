@@ -95,11 +95,10 @@ class WeightedPath:
         """Returns `z [K, N, D]` as it is."""
         tf = import_tensorflow()
 
-        @tf.custom_gradient
         def identity(z: Any) -> Any:
             return tf.identity(z), lambda upstream: upstream * self.weights[..., None]
 
-        return identity(z)
+        return tf.custom_gradient(identity)(z)
 
     def bound(self, log_weights: Any) -> Any:
         """Returns `importance_bound`, and keeps the weights, `[K, N]`, for the gradient."""
