@@ -63,7 +63,7 @@ def git_commit() -> str | None:
     try:
         head, changes = (
             subprocess.run(
-                ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
+                ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=60, check=True
             ).stdout.strip()
             for words in commands
         )
