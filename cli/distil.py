@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     targets.add_argument("--speedup", metavar="K", type=float, help="be K times as fast as the teacher's float32 file")
     targets.add_argument("--target-us", metavar="N", type=float, help="take at most N microseconds, on one thread")
     targets.add_argument("--max-kb", metavar="N", type=float, help="have at most N kB (1000 bytes)")
+    parser.add_argument(
+        "--data",
+        metavar="SRC",
+        help="learn from these real items too, as train or export reads them (default: from the teacher alone)",
+    )
     parser.add_argument("--steps", metavar="N", type=int, help="optimizer steps (default: 20000)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of weights and latents (default: 0)")
     parser.add_argument(
@@ -62,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.source,
             arguments.out,
             config,
+            data=arguments.data,
             force=arguments.force,
             resume=arguments.resume,
             progress=terminal.step,

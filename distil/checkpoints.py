@@ -29,6 +29,7 @@ class State:
     Attributes:
         config: Of the distillation.
         teacher_sha256: Of the teacher's decoder.
+        data_sha256: Of the items that are learned from; empty for none.
         tried: What the search measured.
         finalists: What it found; once one is chosen, with losses and in their order.
         weights: Name of the checkpoint to go on from; empty before one is chosen.
@@ -41,6 +42,7 @@ class State:
     schema_version: int = SCHEMA_VERSION
     config: DistilConfig
     teacher_sha256: str
+    data_sha256: str = ""
     tried: tuple[Candidate, ...]
     finalists: tuple[Candidate, ...]
     weights: str = ""
@@ -57,17 +59,17 @@ class State:
 class Checkpoints:
     """Keeps the latest checkpoint of a distillation in a folder."""
 
-    def __init__(self, folder: Path, config: DistilConfig, teacher_sha256: str) -> None:
+    def __init__(self, folder: Path, config: DistilConfig, teacher_sha256: str, data_sha256: str = "") -> None:
         """Names the folder of the run."""
         self._folder, self._path = folder / FOLDER_NAME, folder / MILESTONE
-        self._config, self._teacher_sha256 = config, teacher_sha256
+        self._config, self._teacher_sha256, self._data_sha256 = config, teacher_sha256, data_sha256
 
     def read(self) -> State | None:
         """Returns the latest state; None where nothing was saved.
 
         Raises:
             SpecError: it was saved with another configuration.
-            DataError: it was saved for another teacher.
+            DataError: it was saved for another teacher, or with other data.
             ManifestError: the document is damaged.
         """
         if not self._path.exists():
@@ -83,11 +85,22 @@ class Checkpoints:
                 "the interrupted distillation was started with another teacher: resume it with the same one, or pass "
                 "--force to start over"
             )
+        if state.data_sha256 != self._data_sha256:
+            raise DataError(
+                "the interrupted distillation was started with other data: resume it with the same --data, or pass "
+                "--force to start over"
+            )
         return state
 
     def begin(self, tried: tuple[Candidate, ...], finalists: tuple[Candidate, ...]) -> State:
         """Saves what the search found, and returns it."""
-        state = State(config=self._config, teacher_sha256=self._teacher_sha256, tried=tried, finalists=finalists)
+        state = State(
+            config=self._config,
+            teacher_sha256=self._teacher_sha256,
+            data_sha256=self._data_sha256,
+            tried=tried,
+            finalists=finalists,
+        )
         self._folder.mkdir(exist_ok=True)
         files.write_text(self._path, encode(state))
         return state

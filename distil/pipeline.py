@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pocketvae.bundle.bundle import Bundle
@@ -14,6 +14,7 @@ from pocketvae.distil.checkpoints import MILESTONE, Checkpoints, State
 from pocketvae.distil.config import DistilConfig
 from pocketvae.distil.conversion import convert, multiply_adds
 from pocketvae.distil.evidence import check_budgets, gather
+from pocketvae.distil.examples import load_examples
 from pocketvae.distil.networks import build_student, with_biases
 from pocketvae.distil.record import Candidate, Distilled
 from pocketvae.distil.search import Search
@@ -21,7 +22,7 @@ from pocketvae.distil.source import Source, open_source, teacher_bundle
 from pocketvae.distil.students import Student, families
 from pocketvae.distil.teacher import Teacher
 from pocketvae.distil.timing import call_of, time_in_turns
-from pocketvae.distil.training import Learner, choose, train
+from pocketvae.distil.training import Learner, Material, choose, train
 from pocketvae.distil.verification import Judge, StudentFile
 from pocketvae.keras.io import start_tensorflow
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -42,6 +43,7 @@ def distil(
     out: Path,
     config: DistilConfig,
     *,
+    data: str | None = None,
     force: bool = False,
     resume: bool = False,
     progress: ProgressCallback = ignore_progress,
@@ -56,6 +58,7 @@ def distil(
         source: A run, or a bundle with a float32 decoder, also of a user-supplied model.
         out: The run directory to create; of a user-supplied model the folder of its models.
         config: What to reach, and how.
+        data: Source of real items to learn from too; None to learn from what the teacher makes of latents alone.
         force: Replace `out` if it exists.
         resume: Go on with an interrupted distillation if there is one.
         progress: Called for every step of long work.
@@ -64,7 +67,7 @@ def distil(
     Raises:
         ManifestError: the run or bundle is damaged, or has no float32 decoder.
         SpecError: the decoder cannot have a student, no student meets the targets, or a budget cannot be measured.
-        DataError: an interrupted distillation had another teacher.
+        DataError: an interrupted distillation had another teacher or other data, or the data do not fit the model.
         TrainingError: a loss or the teacher's data are not finite.
         OutputExistsError: `out` exists and `force` is off.
         TargetError: TensorFlow or a runtime is not installed.
@@ -72,14 +75,15 @@ def distil(
     files.check_output(out, force=force)
     opened = open_source(source)
     check_budgets(opened, config)
+    examples = load_examples(opened, data, progress) if data is not None else None
     with folders.resumable_directory(out, force=force, resume=resume, milestone=MILESTONE) as folder:
-        checkpoints = Checkpoints(folder, config, opened.decoder_sha256())
+        checkpoints = Checkpoints(folder, config, opened.decoder_sha256(), examples.sha256 if examples else "")
         state = checkpoints.read()
         bundle = teacher_bundle(opened, folder / _WORK_FOLDER / _TEACHER_FOLDER, progress)
         progress(Progress(stage="loading TensorFlow", done=0, total=1))
         start_tensorflow(onednn=False, threads=0)
         with _teacher(opened, bundle) as teacher:
-            session = _Session(opened, teacher, config, checkpoints, progress)
+            session = _Session(opened, Material(teacher=teacher, examples=examples), config, checkpoints, progress)
             record = session.run(folder, out, state or session.search(tell))
         checkpoints.drop()
         shutil.rmtree(folder / _WORK_FOLDER, ignore_errors=True)
@@ -95,10 +99,15 @@ class _Session:
     """The objects of one distillation."""
 
     source: Source
-    teacher: Teacher
+    material: Material
     config: DistilConfig
     checkpoints: Checkpoints
     progress: ProgressCallback
+
+    @property
+    def teacher(self) -> Teacher:
+        """Whose outputs are learned."""
+        return self.material.teacher
 
     def search(self, tell: Callable[[str], None]) -> State:
         """Finds the candidates, and saves them."""
@@ -142,12 +151,10 @@ class _Session:
             learner, reached = Learner(state.finalists[0].student, self.teacher, self.config), state.reached
             self.checkpoints.restore(state, learner)
         else:
-            learner, reached, finalists = choose(state.finalists, self.teacher, self.config, self.progress)
-            state = State(
-                config=self.config, teacher_sha256=state.teacher_sha256, tried=state.tried, finalists=finalists
-            )
+            learner, reached, finalists = choose(state.finalists, self.material, self.config, self.progress)
+            state = replace(state, finalists=finalists)
             state = self.checkpoints.save(state, learner, reached, time.perf_counter() - started)
-        for now in train(learner, self.teacher, self.config, reached, self.progress):
+        for now in train(learner, self.material, self.config, reached, self.progress):
             reached = now
             if reached.step % _CHECKPOINT_STEPS == 0 or reached.step == self.config.steps:
                 state = self.checkpoints.save(state, learner, reached, time.perf_counter() - started)
@@ -190,6 +197,7 @@ class _Session:
             teacher_file=self.teacher.artifact.name,
             teacher_bytes=len(teacher),
             teacher_multiply_adds=multiply_adds(teacher, format),
+            data=self.material.examples.source if self.material.examples else "",
             config=self.config,
             tried=state.tried,
             finalists=state.finalists,

@@ -127,6 +127,7 @@ class Distilled:
         teacher_file: Name of the float32 file that latencies are compared with.
         teacher_bytes: Its size.
         teacher_multiply_adds: For one sample.
+        data: Source of the items that were learned from too, as it was given; empty for none.
         config: How the student was found and trained.
         tried: All students that were measured, in the order in which they were.
         finalists: Those that were trained for a short time, the chosen one first.
@@ -151,6 +152,7 @@ class Distilled:
     teacher_file: str
     teacher_bytes: int
     teacher_multiply_adds: int
+    data: str = ""
     config: DistilConfig
     tried: tuple[Candidate, ...]
     finalists: tuple[Candidate, ...]

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from pocketvae.distil.config import DistilConfig
+from pocketvae.distil.examples import Batch, Examples, draw_items
 from pocketvae.distil.latents import CHOICE, START, TRAINING, draw
 from pocketvae.distil.losses import distance
 from pocketvae.distil.networks import build_student
 from pocketvae.distil.record import Candidate
 from pocketvae.distil.students import Student
-from pocketvae.distil.teacher import FloatArray, Latents, Teacher, joined
+from pocketvae.distil.teacher import Teacher, joined
 from pocketvae.distil.warm_start import start_from_teacher
 from pocketvae.errors import TrainingError
 from pocketvae.keras.io import import_keras, import_tensorflow
@@ -30,8 +31,6 @@ _SHORT_SHARE, _MOST_SHORT = 20, 500
 _RECENT = 100
 _PROGRESS_EVERY_STEPS = 10
 _CHOICE_LATENTS, _START_LATENTS = 512, 4096
-
-Batch = tuple[Latents, tuple[FloatArray, ...]]
 
 
 class Learner:
@@ -104,6 +103,32 @@ class Learner:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Material:
+    """What students learn from.
+
+    Attributes:
+        teacher: Whose outputs they learn.
+        examples: Real items, of which half of each batch are then; None for none.
+    """
+
+    teacher: Teacher
+    examples: Examples | None = None
+
+    def batch(self, count: int, config: DistilConfig, stream: int, number: int) -> Batch:
+        """Returns `count` latents and what a student has to return for each; the number of the batch determines it."""
+        of_items = count // 2 if self.examples is not None else 0
+        drawn = draw(self.teacher, count - of_items, seed=config.seed, stream=stream, number=number)
+        latents = joined(drawn)
+        targets = self.teacher.targets(latents)
+        if self.examples is None:
+            return latents, targets
+        items = self.examples.unseen if stream == CHOICE else self.examples.learned
+        others, wanted = draw_items(self.teacher, items, of_items, seed=config.seed, stream=stream, number=number)
+        pairs = zip(targets, wanted, strict=True)
+        return joined({"made": latents, "given": others}), tuple(np.concatenate(pair) for pair in pairs)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reached:
     """How far the training of the chosen student is.
 
@@ -129,7 +154,7 @@ def rate(config: DistilConfig, step: int) -> float:
 
 
 def choose(
-    candidates: tuple[Candidate, ...], teacher: Teacher, config: DistilConfig, progress: ProgressCallback
+    candidates: tuple[Candidate, ...], material: Material, config: DistilConfig, progress: ProgressCallback
 ) -> tuple[Learner, Reached, tuple[Candidate, ...]]:
     """Trains candidates for a short time, keeps the better half, and so on until one is left (successive halving).
 
@@ -141,14 +166,14 @@ def choose(
     Raises:
         TrainingError: a loss is not finite.
     """
-    unseen = _batch(teacher, _CHOICE_LATENTS, config, CHOICE, 0)
+    unseen = material.batch(_CHOICE_LATENTS, config, CHOICE, 0)
     short = max(1, min(config.steps // _SHORT_SHARE, _MOST_SHORT))
     known = {candidate.student: candidate for candidate in candidates}
-    left = [Learner(candidate.student, teacher, config) for candidate in candidates]
+    left = [Learner(candidate.student, material.teacher, config) for candidate in candidates]
     rounds = math.ceil(math.log2(len(left)))
     order = list(known)
     for number in range(rounds):
-        for step, batch in _batches(teacher, config, range(number * short, (number + 1) * short)):
+        for step, batch in _batches(material, config, range(number * short, (number + 1) * short)):
             for learner in left:
                 learner.learn(batch, step)
             done, total = step + 1, rounds * short
@@ -167,14 +192,14 @@ def choose(
 
 
 def train(
-    learner: Learner, teacher: Teacher, config: DistilConfig, reached: Reached, progress: ProgressCallback
+    learner: Learner, material: Material, config: DistilConfig, reached: Reached, progress: ProgressCallback
 ) -> Iterator[Reached]:
     """Trains the chosen student to the end and yields how far it is after every step.
 
     Raises:
         TrainingError: the loss is not finite.
     """
-    for step, batch in _batches(teacher, config, range(reached.step, config.steps)):
+    for step, batch in _batches(material, config, range(reached.step, config.steps)):
         loss = learner.learn(batch, step)
         reached = Reached(step=step + 1, recent=(*reached.recent, loss)[-_RECENT:])
         if reached.step % _PROGRESS_EVERY_STEPS == 0 or reached.step == config.steps:
@@ -183,17 +208,12 @@ def train(
         yield reached
 
 
-def _batches(teacher: Teacher, config: DistilConfig, steps: range) -> Iterator[tuple[int, Batch]]:
+def _batches(material: Material, config: DistilConfig, steps: range) -> Iterator[tuple[int, Batch]]:
     """Yields the batch of each step. The next one is made while the student learns, which takes about as long."""
     with ThreadPoolExecutor(1) as pool:
-        coming = [pool.submit(_batch, teacher, config.batch_size, config, TRAINING, step) for step in steps[:1]]
+        coming = [pool.submit(material.batch, config.batch_size, config, TRAINING, step) for step in steps[:1]]
         for step in steps:
             batch = coming.pop().result()
             if step + 1 in steps:
-                coming.append(pool.submit(_batch, teacher, config.batch_size, config, TRAINING, step + 1))
+                coming.append(pool.submit(material.batch, config.batch_size, config, TRAINING, step + 1))
             yield step, batch
-
-
-def _batch(teacher: Teacher, count: int, config: DistilConfig, stream: int, number: int) -> Batch:
-    latents = joined(draw(teacher, count, seed=config.seed, stream=stream, number=number))
-    return latents, teacher.targets(latents)

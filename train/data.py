@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from pocketvae.data.dataset import ImageSet, ImageSplits
-from pocketvae.data.items import Splits
+from pocketvae.data.items import ItemSet, Splits
 from pocketvae.train.checkpoints import DataIdentity
 
 _CHUNK = 4096
@@ -16,12 +16,17 @@ _CHUNK = 4096
 
 def identify(data: Splits) -> DataIdentity:
     """Returns the identity of this data, so that training is only resumed with the same data."""
-    digest = hashlib.sha256()
-    for start in range(0, len(data.train), _CHUNK):
-        digest.update(data.train.items[start : start + _CHUNK].tobytes())
-    digest.update(data.train.labels_or_zeros().tobytes())
     counts = (len(data.train), len(data.validation), len(data.test))
-    return DataIdentity(name=data.name, counts=counts, sha256=digest.hexdigest())
+    return DataIdentity(name=data.name, counts=counts, sha256=sha256_of(data.train))
+
+
+def sha256_of(items: ItemSet) -> str:
+    """Returns the SHA-256 of items with their labels."""
+    digest = hashlib.sha256()
+    for start in range(0, len(items), _CHUNK):
+        digest.update(items.items[start : start + _CHUNK].tobytes())
+    digest.update(items.labels_or_zeros().tobytes())
+    return digest.hexdigest()
 
 
 def binarize_once(data: ImageSplits, seed: int) -> ImageSplits:

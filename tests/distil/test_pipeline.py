@@ -146,6 +146,28 @@ def test_another_teacher_is_not_gone_on_with(tiny_run, tiny_bundle, tmp_path):
         distil(tiny_bundle, tmp_path / "run", CONFIG, resume=True)
 
 
+def test_real_items_lower_what_is_lost(distilled, tiny_run, mnist_npz, tmp_path):
+    record = distil(tiny_run, tmp_path / "run", CONFIG, data=str(mnist_npz))
+    assert record.data == str(mnist_npz)
+    assert record.losses[0].value < 0.8 * distilled[1].losses[0].value
+
+
+def test_with_real_items_a_distillation_is_gone_on_with_only_with_these(tiny_run, mnist_npz, tmp_path):
+    def interrupt(step):
+        if step.stage == "training" and step.done >= 40:
+            raise Interrupted
+
+    config, data = replace(CONFIG, steps=60), str(mnist_npz)
+    with pytest.raises(Interrupted):
+        distil(tiny_run, tmp_path / "run", config, data=data, progress=interrupt)
+    with pytest.raises(DataError, match="was started with other data: resume it with the same --data"):
+        distil(tiny_run, tmp_path / "run", config, resume=True)
+    distil(tiny_run, tmp_path / "run", config, data=data, resume=True)
+    distil(tiny_run, tmp_path / "whole", config, data=data)
+    for resumed, uninterrupted in zip(weights(tmp_path / "run"), weights(tmp_path / "whole"), strict=True):
+        np.testing.assert_array_equal(resumed, uninterrupted)
+
+
 def test_a_bundle_of_a_run_gives_a_run_too(tiny_bundle, tmp_path, command):
     from pocketvae.bundle.run import open_run
 
