@@ -25,6 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     targets = parser.add_argument_group("what the student's float32 TFLite file has to reach; one at least")
     targets.add_argument("--speedup", metavar="K", type=float, help="be K times as fast as the teacher's float32 file")
     targets.add_argument("--target-us", metavar="N", type=float, help="take at most N microseconds, on one thread")
+    targets.add_argument(
+        "--for",
+        dest="chip",
+        metavar="CHIP",
+        default="",
+        help="what counts are int8 files on an Ethos-U, such as ethos-u55-128, by its compiler's estimate",
+    )
     targets.add_argument("--max-kb", metavar="N", type=float, help="have at most N kB (1000 bytes)")
     parser.add_argument(
         "--data",
@@ -56,7 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     common.check_replaceable(arguments.out, DISTILLED_NAME, force=arguments.force)
     config = DistilConfig(
-        targets=Targets(target_us=arguments.target_us, speedup=arguments.speedup, max_kb=arguments.max_kb),
+        targets=Targets(
+            target_us=arguments.target_us, speedup=arguments.speedup, max_kb=arguments.max_kb, chip=arguments.chip
+        ),
         steps=DEFAULT_STEPS if arguments.steps is None else arguments.steps,
         seed=arguments.seed,
         budget_nats=arguments.budget_nats,
@@ -78,14 +87,18 @@ def run(arguments: argparse.Namespace) -> int:
     if record.command:
         terminal.line(f"export them with: {record.command}")
     else:
-        terminal.next("export", arguments.out, "--out", "bundle")
+        terminal.next(
+            "export", arguments.out, *(("--for", arguments.chip) if arguments.chip else ()), "--out", "bundle"
+        )
     return 0 if record.passed else 1
 
 
 def _show(terminal: Terminal, record: Distilled) -> None:
     terminal.line(f"student: {record.student.text()}")
-    terminal.table(["float32 decoder", "µs", "kB", "multiply-adds"], _sizes(record))
-    terminal.line(f"{record.speedup:.2f} times as fast, one thread, lower quartile, timed by turns")
+    chip = record.config.targets.accelerator
+    terminal.table([f"{'int8' if chip else 'float32'} decoder", "µs", "kB", "multiply-adds"], _sizes(record))
+    how = f"estimated for {chip.describe()}" if chip else "one thread, lower quartile, timed by turns"
+    terminal.line(f"{record.speedup:.2f} times as fast, {how}")
     rows = [
         [
             item.kind,

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from pocketvae.errors import SpecError
+from pocketvae.portability.ethos_u import EthosU
 from pocketvae.spec import STRICT
 from pocketvae.system.limits import check_number
 
@@ -19,23 +20,29 @@ _MOST_STEPS = 10_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """What the student's float32 file has to reach on this machine, with one thread; None for what is not asked for.
+    """What the student's file has to reach; None for what is not asked for.
 
     Attributes:
         target_us: Latency of one call in microseconds, at most.
-        speedup: How many times as fast as the teacher's float32 file, at least.
+        speedup: How many times as fast as the teacher's file, at least.
         max_kb: Size of the file in units of 1000 bytes, at most.
+        chip: The Ethos-U whose compiler's estimate of int8 files counts, as `EthosU.parse` reads it; empty for float32
+            files on this machine, with one thread.
 
     Raises:
-        SpecError: a number is not positive and finite, a speed-up is none, or nothing is asked for.
+        SpecError: a number is not positive and finite, a speed-up is none, nothing is asked for, or no chip has that
+            name.
     """
 
     __pydantic_config__ = STRICT
     target_us: float | None = None
     speedup: float | None = None
     max_kb: float | None = None
+    chip: str = ""
 
     def __post_init__(self) -> None:
+        if self.chip:
+            EthosU.parse(self.chip)
         options = {"--target-us": self.target_us, "--speedup": self.speedup, "--max-kb": self.max_kb}
         given = {option: value for option, value in options.items() if value is not None}
         if not given:
@@ -62,7 +69,13 @@ class Targets:
             f"at least {self.speedup:g} times as fast" if self.speedup else "",
             f"at most {self.max_kb:g} kB" if self.max_kb else "",
         ]
-        return ", ".join(filter(None, parts))
+        text = ", ".join(filter(None, parts))
+        return f"{text} on {self.accelerator.accelerator}" if self.accelerator else text
+
+    @property
+    def accelerator(self) -> EthosU | None:
+        """The chip; None for this machine."""
+        return EthosU.parse(self.chip) if self.chip else None
 
 
 @dataclass(frozen=True, kw_only=True)

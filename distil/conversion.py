@@ -1,4 +1,4 @@
-"""The file of a student: converted as export converts a decoder, to float32 TFLite."""
+"""The files of a student: converted as export converts a decoder, to TFLite of float32 or of int8."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from pocketvae.distil.networks import with_head
-from pocketvae.export.convert.graphs import build_graph
+from pocketvae.distil.teacher import Latents
+from pocketvae.export.convert.graphs import Graph, build_graph
 from pocketvae.export.convert.tflite import convert_float32
+from pocketvae.export.quantize.search import QuantizationPlan
+from pocketvae.export.quantize.tflite import calibrate, quantize
 from pocketvae.formats.arithmetic import read_integer_share
 from pocketvae.spec import Component, Format
 from pocketvae.vae_spec import Likelihood, VaeSpec
@@ -24,11 +27,33 @@ def convert(model: Any, vae: VaeSpec, *, user_supplied: bool) -> bytes:
     Raises:
         ExportError: the conversion failed.
     """
+    return convert_float32(_graph(model, vae, user_supplied=user_supplied))
+
+
+def convert_integer(model: Any, vae: VaeSpec, latents: Latents, *, user_supplied: bool) -> bytes:
+    """Returns a student as a TFLite file of int8 with an integer interface, as NPUs take it.
+
+    Its ranges are those of the given latents; nothing is tuned as export does, which changes no shape.
+
+    Args:
+        model: From `build_student`, or the teacher as pocketvae trained it.
+        vae: The interface of the teacher.
+        latents: What ranges are found with.
+        user_supplied: See `convert`.
+
+    Raises:
+        ExportError: the conversion failed.
+    """
+    calibrated = calibrate(_graph(model, vae, user_supplied=user_supplied), latents.inputs(vae))
+    return quantize(calibrated, QuantizationPlan(), integer_interface=True)
+
+
+def _graph(model: Any, vae: VaeSpec, *, user_supplied: bool) -> Graph:
     vae = replace(vae, flat=())
     if user_supplied:
         headless = Likelihood.UNKNOWN if vae.likelihood is Likelihood.BERNOULLI else vae.likelihood
         model, vae = with_head(model, vae), replace(vae, likelihood=headless)
-    return convert_float32(build_graph(Component.DECODER, model, vae))
+    return build_graph(Component.DECODER, model, vae)
 
 
 def multiply_adds(content: bytes, format: Format = Format.TFLITE) -> int:

@@ -11,7 +11,7 @@ from pocketvae.vae_spec import DataKind, Likelihood
 
 PRIOR, POSTERIOR, TAILS = "prior", "posterior", "tails"
 # Streams of one seed.
-TRAINING, CHOICE, VERIFICATION, START = 0, 1, 2, 4
+TRAINING, CHOICE, VERIFICATION, START, CALIBRATION = 0, 1, 2, 4, 6
 
 
 def draw(teacher: Teacher, count: int, *, seed: int, stream: int, number: int) -> dict[str, Latents]:

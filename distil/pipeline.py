@@ -5,36 +5,34 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.distil import outputs
 from pocketvae.distil.checkpoints import MILESTONE, Checkpoints, State
 from pocketvae.distil.config import DistilConfig
-from pocketvae.distil.conversion import convert, multiply_adds
+from pocketvae.distil.conversion import convert
 from pocketvae.distil.evidence import check_budgets, gather
 from pocketvae.distil.examples import load_examples
+from pocketvae.distil.meters import Cost, Meter, meter_for
 from pocketvae.distil.networks import build_student, with_biases
 from pocketvae.distil.record import Candidate, Distilled
 from pocketvae.distil.search import Search
-from pocketvae.distil.source import Source, open_source, teacher_bundle
+from pocketvae.distil.source import Source, integer_decoder, open_source, teacher_bundle
 from pocketvae.distil.students import Student, families
 from pocketvae.distil.teacher import Teacher
-from pocketvae.distil.timing import call_of, time_in_turns
 from pocketvae.distil.training import Learner, Material, choose, train
 from pocketvae.distil.verification import Judge, StudentFile
 from pocketvae.keras.io import start_tensorflow
+from pocketvae.portability.vela import require_vela
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.runtimes.base import Runner
-from pocketvae.runtimes.opening import open_runner
-from pocketvae.spec import Component, Format
+from pocketvae.spec import Component
 from pocketvae.system import files, folders
 from pocketvae.versions import installed_versions
 
 # An export locks the folder that it writes to, and the one around this is locked already.
 _WORK_FOLDER, _TEACHER_FOLDER = "work", "teacher"
-_SEARCH_ROUNDS, _FINAL_ROUNDS = 60, 600
 _CHECKPOINT_STEPS = 500
 
 
@@ -70,11 +68,14 @@ def distil(
         DataError: an interrupted distillation had another teacher or other data, or the data do not fit the model.
         TrainingError: a loss or the teacher's data are not finite.
         OutputExistsError: `out` exists and `force` is off.
-        TargetError: TensorFlow or a runtime is not installed.
+        TargetError: TensorFlow, a runtime or the compiler for a chip is not installed.
     """
     files.check_output(out, force=force)
     opened = open_source(source)
     check_budgets(opened, config)
+    if config.targets.chip:
+        require_vela()
+        integer_decoder(opened)
     examples = load_examples(opened, data, progress) if data is not None else None
     with folders.resumable_directory(out, force=force, resume=resume, milestone=MILESTONE) as folder:
         checkpoints = Checkpoints(folder, config, opened.decoder_sha256(), examples.sha256 if examples else "")
@@ -82,8 +83,12 @@ def distil(
         bundle = teacher_bundle(opened, folder / _WORK_FOLDER / _TEACHER_FOLDER, progress)
         progress(Progress(stage="loading TensorFlow", done=0, total=1))
         start_tensorflow(onednn=False, threads=0)
-        with _teacher(opened, bundle) as teacher:
-            session = _Session(opened, Material(teacher=teacher, examples=examples), config, checkpoints, progress)
+        with (
+            _teacher(opened, bundle) as teacher,
+            meter_for(opened, teacher, config.targets.accelerator, config.seed) as meter,
+        ):
+            material = Material(teacher=teacher, examples=examples)
+            session = _Session(opened, material, config, checkpoints, meter, progress)
             record = session.run(folder, out, state or session.search(tell))
         checkpoints.drop()
         shutil.rmtree(folder / _WORK_FOLDER, ignore_errors=True)
@@ -102,6 +107,7 @@ class _Session:
     material: Material
     config: DistilConfig
     checkpoints: Checkpoints
+    meter: Meter
     progress: ProgressCallback
 
     @property
@@ -111,16 +117,9 @@ class _Session:
 
     def search(self, tell: Callable[[str], None]) -> State:
         """Finds the candidates, and saves them."""
-        content = self.teacher.decoder_path.read_bytes()
-        with open_runner(content, self.teacher.artifact.format) as runner:
-            call = call_of(runner)
-            search = Search(
-                measure=lambda student: self._measured(student, call),
-                targets=self.config.targets,
-                progress=self.progress,
-            )
-            bounded = bool(self.source.config().get("quantization_friendly"))
-            finalists = search.run(families(self.source.vae, bounded=bounded), self.config.finalists)
+        search = Search(measure=self._measured, targets=self.config.targets, progress=self.progress)
+        bounded = bool(self.source.config().get("quantization_friendly"))
+        finalists = search.run(families(self.source.vae, bounded=bounded), self.config.finalists)
         tell(f"{len(search.tried)} untrained students were timed; {len(finalists)} are trained for a short time:")
         for candidate in finalists:
             tell(f"  {candidate.text()}, {candidate.multiply_adds:,} multiply-adds")
@@ -129,7 +128,7 @@ class _Session:
     def run(self, folder: Path, out: Path, state: State) -> Distilled:
         """Trains the chosen student, judges it and writes everything."""
         learner, state = self._trained(state)
-        content = self._converted(learner.model)
+        content = convert(learner.model, self.source.vae, user_supplied=not self.source.makes_run)
         self.progress(Progress(stage="verifying", done=0, total=1))
         with StudentFile(content, self.source.vae) as file:
             judge = Judge(
@@ -139,7 +138,7 @@ class _Session:
                 evidence=gather(self.source, self.teacher, self.config),
                 config=self.config,
             )
-            record = self._record(judge, state, content, out)
+            record = self._record(judge, state, self.meter.measure(learner.model, final=True), out)
             write = outputs.write_run if self.source.makes_run else outputs.write_models
             write(self.source, learner.model, record, folder)
             outputs.write_samples(self.teacher, file, self.config.seed, folder)
@@ -160,31 +159,18 @@ class _Session:
                 state = self.checkpoints.save(state, learner, reached, time.perf_counter() - started)
         return learner, state
 
-    def _measured(self, student: Student, teacher: Callable[[], object]) -> Candidate:
+    def _measured(self, student: Student) -> Candidate:
         model = build_student(student, self.source.vae, self.config.seed)
-        content = self._converted(with_biases(model, self.config.seed))
-        with open_runner(content, Format.TFLITE) as runner:
-            times = time_in_turns(teacher, call_of(runner), rounds=_SEARCH_ROUNDS)
-        return Candidate(
-            student=student,
-            multiply_adds=multiply_adds(content),
-            size_bytes=len(content),
-            latency_us=times.student_us,
-            teacher_us=times.teacher_us,
-            excess=self.config.targets.excess(
-                latency_us=times.student_us, teacher_us=times.teacher_us, size_bytes=len(content)
-            ),
+        cost = self.meter.measure(with_biases(model, self.config.seed))
+        return Candidate(student=student, excess=self._excess(cost), **asdict(cost))
+
+    def _excess(self, cost: Cost) -> float:
+        return self.config.targets.excess(
+            latency_us=cost.latency_us, teacher_us=cost.teacher_us, size_bytes=cost.size_bytes
         )
 
-    def _converted(self, model: object) -> bytes:
-        return convert(model, self.source.vae, user_supplied=not self.source.makes_run)
-
-    def _record(self, judge: Judge, state: State, content: bytes, out: Path) -> Distilled:
-        teacher = self.teacher.decoder_path.read_bytes()
-        format = self.teacher.artifact.format
-        with open_runner(teacher, format) as runner:
-            times = _final_times(runner, judge.file.runner)
-        excess = self.config.targets.excess(latency_us=times[1], teacher_us=times[0], size_bytes=len(content))
+    def _record(self, judge: Judge, state: State, cost: Cost, out: Path) -> Distilled:
+        excess = self._excess(cost)
         closeness = judge.closeness()
         losses = judge.losses(closeness)
         missed = [loss.text() for loss in losses if not loss.passed]
@@ -195,16 +181,16 @@ class _Session:
             teacher_name=self.source.name,
             teacher_sha256=state.teacher_sha256,
             teacher_file=self.teacher.artifact.name,
-            teacher_bytes=len(teacher),
-            teacher_multiply_adds=multiply_adds(teacher, format),
+            teacher_bytes=self.meter.teacher_bytes,
+            teacher_multiply_adds=self.meter.teacher_multiply_adds,
             data=self.material.examples.source if self.material.examples else "",
             config=self.config,
             tried=state.tried,
             finalists=state.finalists,
             student=state.finalists[0].student,
-            latency_us=times[1],
-            teacher_us=times[0],
-            size_bytes=len(content),
+            latency_us=cost.latency_us,
+            teacher_us=cost.teacher_us,
+            size_bytes=cost.size_bytes,
             excess=excess,
             training_s=state.elapsed_s,
             final_loss=state.reached.loss if state.recent else None,
@@ -214,8 +200,3 @@ class _Session:
             command="" if self.source.makes_run else outputs.export_command(self.source, out),
             versions=installed_versions(),
         )
-
-
-def _final_times(teacher: Runner, student: Runner) -> tuple[float, float]:
-    times = time_in_turns(call_of(teacher), call_of(student), rounds=_FINAL_ROUNDS)
-    return times.teacher_us, times.student_us

@@ -17,9 +17,11 @@ SCHEMA_VERSION = 1
 class Candidate:
     """A student as it was measured before training, by turns with the teacher's float32 file.
 
+    With a chip they are int8 files compiled for it, and latencies are the estimate of its compiler.
+
     Attributes:
         multiply_adds: For one sample.
-        size_bytes: Of its float32 TFLite file.
+        size_bytes: Of its TFLite file.
         latency_us: Lower quartile of one call with one thread.
         teacher_us: The same of the teacher, in the same moments.
         excess: How many times as much as allowed it takes, by the target that it is furthest from.
@@ -124,8 +126,8 @@ class Distilled:
         teacher: Path of the run or bundle, as it was given.
         teacher_name: Name of its preset or bundle.
         teacher_sha256: Of its decoder.
-        teacher_file: Name of the float32 file that latencies are compared with.
-        teacher_bytes: Its size.
+        teacher_file: Name of the float32 file that is the teacher.
+        teacher_bytes: Size of the file that sizes and latencies are compared with: this one, or of int8 for a chip.
         teacher_multiply_adds: For one sample.
         data: Source of the items that were learned from too, as it was given; empty for none.
         config: How the student was found and trained.

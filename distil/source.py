@@ -108,6 +108,23 @@ def open_source(path: Path) -> Source:
     return Source(path=path, vae=vae, bundle=bundle)
 
 
+def integer_decoder(source: Source) -> bytes | None:
+    """Returns the int8 file of a user-supplied decoder; None where it can be made of the decoder's Keras model.
+
+    Raises:
+        SpecError: there is none.
+    """
+    if source.bundle is None or not source.is_user_supplied:
+        return None
+    try:
+        found = find_artifact(source.bundle.manifest, Component.DECODER, Precision.INT8_IO, Format.TFLITE)
+    except ManifestError as e:
+        raise SpecError(
+            f"--for compares with the teacher's file of int8, but {e}: export with --precisions float32,int8_io"
+        ) from e
+    return source.bundle.artifact_path(found).read_bytes()
+
+
 def teacher_bundle(source: Source, folder: Path, progress: ProgressCallback) -> Bundle:
     """Returns the bundle that the teacher is called from; of a run it is exported into a folder, unless it is there.
 

@@ -12,6 +12,7 @@ import pytest
         (("--speedup", "2", "--steps", "0"), "--steps must be at least 1, got 0"),
         (("--speedup", "2", "--budget-nats", "0"), "--budget-nats must be positive"),
         (("--speedup", "2", "--sped", "1"), "--sped"),
+        (("--speedup", "2", "--for", "hexagon"), "unknown Ethos-U accelerator"),
         (("--speedup", "2"), "is not a bundle"),
     ],
 )

@@ -21,6 +21,13 @@ def test_a_speedup_is_above_1():
         Targets(speedup=1.0)
 
 
+def test_a_chip_is_one_whose_compiler_estimates_times():
+    assert Targets(speedup=2).accelerator is None
+    assert Targets(speedup=2, chip="ethos-u").text() == "at least 2 times as fast on ethos-u55-128"
+    with pytest.raises(SpecError, match="unknown Ethos-U accelerator"):
+        Targets(speedup=2, chip="hexagon")
+
+
 def test_the_target_that_is_missed_most_decides():
     targets = Targets(target_us=10, speedup=4, max_kb=100)
     assert targets.excess(latency_us=5, teacher_us=20, size_bytes=100_000) == 1

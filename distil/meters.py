@@ -1,0 +1,185 @@
+"""What a decoder costs: its latency on this machine, or the estimate of Arm's compiler for one of Arm's NPUs."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from pocketvae.distil.conversion import convert, convert_integer, multiply_adds
+from pocketvae.distil.latents import CALIBRATION, draw
+from pocketvae.distil.source import Source, integer_decoder
+from pocketvae.distil.teacher import Latents, Teacher, joined
+from pocketvae.distil.timing import call_of, time_in_turns
+from pocketvae.errors import SpecError
+from pocketvae.export.quantize.npu_form import without_depth_to_space
+from pocketvae.portability.ethos_u import EthosU
+from pocketvae.portability.vela import NpuEstimate, compile_for
+from pocketvae.runtimes.opening import open_runner
+from pocketvae.spec import Format
+
+_SEARCH_ROUNDS, _FINAL_ROUNDS = 60, 600
+_CALIBRATION_LATENTS = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one decoder costs, and what its teacher costs in the same moments.
+
+    Attributes:
+        latency_us: Of one call, in microseconds.
+        teacher_us: The same of the teacher.
+        size_bytes: Of the file.
+        multiply_adds: For one sample.
+    """
+
+    latency_us: float
+    teacher_us: float
+    size_bytes: int
+    multiply_adds: int
+
+
+class Meter(Protocol):
+    """Measures students beside their teacher; a context manager."""
+
+    @property
+    def teacher_bytes(self) -> int:
+        """Size of the teacher's file."""
+
+    @property
+    def teacher_multiply_adds(self) -> int:
+        """Multiplications of the teacher's file for one sample."""
+
+    def measure(self, model: Any, *, final: bool = False) -> Cost:
+        """Returns the cost of a student.
+
+        Args:
+            model: From `build_student`.
+            final: Whether it is the trained one, which is measured for longer.
+
+        Raises:
+            ExportError: the conversion failed.
+            SpecError: the NPU does not run all of it.
+            TargetError: the compiler fails.
+        """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def meter_for(source: Source, teacher: Teacher, chip: EthosU | None, seed: int) -> Meter:
+    """Returns what measures students of a teacher.
+
+    Args:
+        source: Of the teacher.
+        teacher: The teacher.
+        chip: The NPU whose estimate counts; None for latencies on this machine.
+        seed: Of the latents that ranges of integers are found with.
+    """
+    return HostMeter(source, teacher) if chip is None else ChipMeter(source, teacher, chip, seed)
+
+
+class HostMeter:
+    """Times float32 files on this machine with one thread, by turns with the teacher's own."""
+
+    def __init__(self, source: Source, teacher: Teacher) -> None:
+        """Opens the teacher's file."""
+        self._source, self._format = source, teacher.artifact.format
+        self._content = teacher.decoder_path.read_bytes()
+        self._stack = ExitStack()
+        self._call = call_of(self._stack.enter_context(open_runner(self._content, self._format)))
+
+    def __enter__(self) -> Self:
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes it."""
+        self._stack.close()
+
+    @property
+    def teacher_bytes(self) -> int:
+        """See `Meter`."""
+        return len(self._content)
+
+    @property
+    def teacher_multiply_adds(self) -> int:
+        """See `Meter`."""
+        return multiply_adds(self._content, self._format)
+
+    def measure(self, model: Any, *, final: bool = False) -> Cost:
+        """See `Meter`."""
+        content = convert(model, self._source.vae, user_supplied=not self._source.makes_run)
+        with open_runner(content, Format.TFLITE) as runner:
+            rounds = _FINAL_ROUNDS if final else _SEARCH_ROUNDS
+            times = time_in_turns(self._call, call_of(runner), rounds=rounds)
+        return Cost(
+            latency_us=times.student_us,
+            teacher_us=times.teacher_us,
+            size_bytes=len(content),
+            multiply_adds=multiply_adds(content),
+        )
+
+
+class ChipMeter:
+    """Compiles int8 files for an Ethos-U; times are the compiler's estimate, sizes those of the compiled file.
+
+    The teacher's file is made as a student's is, so that the two differ by their shapes alone.
+    """
+
+    def __init__(self, source: Source, teacher: Teacher, chip: EthosU, seed: int) -> None:
+        """Compiles the teacher's file.
+
+        Raises:
+            ExportError: the conversion failed.
+            SpecError: the NPU does not run all of it.
+            TargetError: the compiler fails.
+        """
+        self._source, self._chip = source, chip
+        kinds = draw(teacher, _CALIBRATION_LATENTS, seed=seed, stream=CALIBRATION, number=0)
+        self._latents: Latents = joined(kinds)
+        supplied = integer_decoder(source)
+        content = supplied if supplied is not None else self._integer(teacher.network)
+        self.teacher_multiply_adds = multiply_adds(content)
+        self._teacher = self._estimate(content, "the teacher")
+        self.teacher_bytes = len(self._teacher.compiled)
+
+    def __enter__(self) -> Self:
+        """Returns itself: nothing is open between two files."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Does nothing."""
+
+    def measure(self, model: Any, *, final: bool = False) -> Cost:
+        """See `Meter`; an estimate is the same every time."""
+        content = self._integer(model)
+        found = self._estimate(content, "a student")
+        return Cost(
+            latency_us=1e6 * found.time_s,
+            teacher_us=1e6 * self._teacher.time_s,
+            size_bytes=len(found.compiled),
+            multiply_adds=multiply_adds(content),
+        )
+
+    def _integer(self, model: Any) -> bytes:
+        source = self._source
+        return convert_integer(model, source.vae, self._latents, user_supplied=not source.makes_run)
+
+    def _estimate(self, content: bytes, whose: str) -> NpuEstimate:
+        found = compile_for(self._chip, without_depth_to_space(content), f"the decoder of {whose}")
+        if found.left_inside:
+            names = ", ".join(sorted({item.operator for item in found.left_inside}))
+            raise SpecError(
+                f"{self._chip.accelerator} leaves operators of {whose} on the CPU, whose time the compiler does not "
+                f"count ({names}): distil for this machine, without --for"
+            )
+        return found
