@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy.typing as npt
+
 from pocketvae.distil.networks import with_head
-from pocketvae.distil.teacher import Latents
 from pocketvae.export.convert.graphs import Graph, build_graph
 from pocketvae.export.convert.tflite import convert_float32
 from pocketvae.export.quantize.search import QuantizationPlan
@@ -30,21 +32,21 @@ def convert(model: Any, vae: VaeSpec, *, user_supplied: bool) -> bytes:
     return convert_float32(_graph(model, vae, user_supplied=user_supplied))
 
 
-def convert_integer(model: Any, vae: VaeSpec, latents: Latents, *, user_supplied: bool) -> bytes:
+def convert_integer(model: Any, vae: VaeSpec, inputs: Mapping[str, npt.NDArray[Any]], *, user_supplied: bool) -> bytes:
     """Returns a student as a TFLite file of int8 with an integer interface, as NPUs take it.
 
-    Its ranges are those of the given latents; nothing is tuned as export does, which changes no shape.
+    Its ranges are those of the given inputs; nothing is tuned as export does, which changes no shape.
 
     Args:
         model: From `build_student`, or the teacher as pocketvae trained it.
         vae: The interface of the teacher.
-        latents: What ranges are found with.
+        inputs: What ranges are found with: latents `[N, D]` and labels by name.
         user_supplied: See `convert`.
 
     Raises:
         ExportError: the conversion failed.
     """
-    calibrated = calibrate(_graph(model, vae, user_supplied=user_supplied), latents.inputs(vae))
+    calibrated = calibrate(_graph(model, vae, user_supplied=user_supplied), inputs)
     return quantize(calibrated, QuantizationPlan(), integer_interface=True)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 from pocketvae.distil.conversion import convert, convert_integer, multiply_adds
 from pocketvae.distil.latents import CALIBRATION, draw
 from pocketvae.distil.source import Source, integer_decoder
-from pocketvae.distil.teacher import Latents, Teacher, joined
+from pocketvae.distil.teacher import Teacher, joined
 from pocketvae.distil.timing import call_of, time_in_turns
 from pocketvae.errors import SpecError
 from pocketvae.export.quantize.npu_form import without_depth_to_space
@@ -142,8 +142,8 @@ class ChipMeter:
             TargetError: the compiler fails.
         """
         self._source, self._chip = source, chip
-        kinds = draw(teacher, _CALIBRATION_LATENTS, seed=seed, stream=CALIBRATION, number=0)
-        self._latents: Latents = joined(kinds)
+        drawn = draw(teacher, _CALIBRATION_LATENTS, seed=seed, stream=CALIBRATION, number=0)
+        self._inputs = joined(drawn).inputs(source.vae)
         supplied = integer_decoder(source)
         content = supplied if supplied is not None else self._integer(teacher.network)
         self.teacher_multiply_adds = multiply_adds(content)
@@ -172,7 +172,7 @@ class ChipMeter:
 
     def _integer(self, model: Any) -> bytes:
         source = self._source
-        return convert_integer(model, source.vae, self._latents, user_supplied=not source.makes_run)
+        return convert_integer(model, source.vae, self._inputs, user_supplied=not source.makes_run)
 
     def _estimate(self, content: bytes, whose: str) -> NpuEstimate:
         found = compile_for(self._chip, without_depth_to_space(content), f"the decoder of {whose}")
