@@ -17,6 +17,7 @@ from pocketvae.errors import ManifestError, SpecError
 from pocketvae.export.original.samples import POSTERIOR_STRATUM, encoder_grey, from_observed, observed_items
 from pocketvae.models.model_bundle import find_artifact
 from pocketvae.numerics.likelihoods import Observed, has_elbo
+from pocketvae.numerics.spectrogram import model_items
 from pocketvae.spec import Component
 from pocketvae.vae_spec import DataKind, VaeSpec
 
@@ -72,13 +73,15 @@ def _of_run(run: Run, teacher: Teacher, rng: np.random.Generator) -> Evidence:
     vae, reference = teacher.vae, run.reference_images()
     items = np.concatenate([reference.golden, reference.held_out])
     labels = np.concatenate([reference.golden_labels, reference.held_out_labels])
-    grey = encoder_grey(items, vae)
+    grey = encoder_grey(items, vae).reshape(-1, *vae.input_shape)
     x = observed_items(items, vae, rng)
-    given = from_observed(x, vae).inputs["x"].reshape(-1, *vae.data_shape)
-    posterior = teacher.from_posterior(given, labels, rng)
-    observed = Observed.of(vae, x) if has_elbo(vae) else None
+    given = from_observed(x, vae).inputs["x"].reshape(-1, *vae.input_shape)
     return Evidence(
-        observed=observed, posterior=posterior, data=grey, means=_means(teacher, grey, labels), source=_OF_RUN
+        observed=Observed.of(vae, model_items(x, vae)) if has_elbo(vae) else None,
+        posterior=teacher.from_posterior(given, labels, rng),
+        data=model_items(grey, vae),
+        means=_means(teacher, grey, labels),
+        source=_OF_RUN,
     )
 
 
@@ -90,19 +93,19 @@ def _of_bundle(bundle: Bundle, teacher: Teacher) -> Evidence:
         posterior = _latents(vae, goldens.inputs, slice(len(observed.x)))
     data = means = None
     if _has_data(bundle):
-        data, labels = grey_goldens(bundle)
-        means = _means(teacher, data, labels)
+        given, labels = grey_goldens(bundle)
+        data, means = model_items(given, vae), _means(teacher, given, labels)
     return Evidence(
         observed=observed if posterior else None, posterior=posterior, data=data, means=means, source=_OF_GOLDENS
     )
 
 
 def grey_goldens(bundle: Bundle) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    """Returns the data among an encoder's goldens `[N, *data_shape]`, not binarized, and their labels `[N]`."""
+    """Returns the data among an encoder's goldens `[N, *input_shape]`, not binarized, and their labels `[N]`."""
     goldens, vae = bundle.goldens(Component.ENCODER), bundle.manifest.vae
     kept = [item for item in goldens.strata if item.name in _DATA_STRATA]
     places = np.concatenate([np.arange(item.start, item.start + item.count) for item in kept])
-    x = np.asarray(goldens.inputs["x"][places], np.float32).reshape(-1, *vae.data_shape)
+    x = np.asarray(goldens.inputs["x"][places], np.float32).reshape(-1, *vae.input_shape)
     name = vae.conditions[0].name if vae.label_count else ""
     labels = goldens.inputs[name][places] if name in goldens.inputs else np.zeros(len(x))
     return x, labels.astype(np.int32)

@@ -17,6 +17,7 @@ from pocketvae.export.external.data import check_source, load_data
 from pocketvae.export.original.samples import encoder_grey, from_observed, observed_items
 from pocketvae.models.model_bundle import find_artifact
 from pocketvae.numerics.likelihoods import has_elbo
+from pocketvae.numerics.spectrogram import model_items
 from pocketvae.progress import ProgressCallback
 from pocketvae.spec import Component, Precision
 from pocketvae.train.config import TrainConfig
@@ -100,10 +101,9 @@ def _observed(
     vae: VaeSpec, drawn: ItemSet, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Returns items as the encoder takes them, and as the decoder returns them."""
-    items = np.asarray(drawn.items[:])
+    items = np.asarray(drawn.given[:])
     if vae.data is not DataKind.IMAGE:
-        x = np.asarray(items, np.float32)
-        return (np.asarray(drawn.given[:], np.float32) if vae.log_mel is not None else x), x
+        return items, np.asarray(model_items(items, vae), np.float32)
     if vae.likelihood is Likelihood.BERNOULLI:
         x = from_observed(observed_items(items, vae, rng), vae).inputs["x"]
     else:

@@ -18,8 +18,8 @@ def draw(teacher: Teacher, count: int, *, seed: int, stream: int, number: int) -
     """Draws latents: half from the prior, a quarter as from posteriors, a quarter from the tails.
 
     Latents as from posteriors are those of what the teacher makes of draws from the prior, so that no data are needed.
-    Without an encoder they are draws from the prior too. Tails are those of goldens: one coordinate lies 3 to 4
-    standard deviations out.
+    Without an encoder that takes those they are draws from the prior too. Tails are those of goldens: one coordinate
+    lies 3 to 4 standard deviations out.
 
     Args:
         teacher: Whose latents they are.
@@ -34,7 +34,7 @@ def draw(teacher: Teacher, count: int, *, seed: int, stream: int, number: int) -
     rng = np.random.default_rng([seed, stream, number])
     quarter = count // 4
     counts = {PRIOR: count - 2 * quarter, POSTERIOR: quarter, TAILS: quarter}
-    if not teacher.has_encoder:
+    if not teacher.encodes_its_own:
         counts = {PRIOR: count - quarter, TAILS: quarter}
     return {kind: _drawn(teacher, kind, size, rng) for kind, size in counts.items()}
 

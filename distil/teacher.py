@@ -117,7 +117,7 @@ class Teacher:
         return Latents(z=self._prior.transform(eps, labels if self.vae.prior_takes_label else None), labels=labels)
 
     def encode(self, data: npt.NDArray[Any], labels: Labels) -> Posterior:
-        """Returns the posteriors of data `[N, *data_shape]` in the VAE's range."""
+        """Returns the posteriors of data `[N, *input_shape]` in the VAE's range."""
         if self._encoder is None:
             raise InternalError("this teacher has no encoder")
         taken = self.vae.label_count > 0 and bool(self.vae.encoder_conditions)
@@ -132,9 +132,9 @@ class Teacher:
         return Latents(z=z.astype(np.float32), labels=labels)
 
     @property
-    def has_encoder(self) -> bool:
-        """Whether there is an encoder, with posteriors or without."""
-        return self._encoder is not None
+    def encodes_its_own(self) -> bool:
+        """Whether an encoder takes what the decoder returns: that of sounds takes samples, not spectrograms."""
+        return self._encoder is not None and self.vae.log_mel is None
 
     def seeds(self, seed: int, count: int, labels: Labels) -> Latents:
         """Returns the latents of the first images of a seed, as `pocketvae generate` draws them."""

@@ -191,3 +191,17 @@ def test_what_makes_no_sense_of_sounds_is_refused(folder, monkeypatch, capsys, w
     named = {"BUNDLE": folder / "bundle", "RUN": folder / "run"}
     run(*[named.get(word, word) for word in words], code=2)
     assert message in capsys.readouterr().err
+
+
+def test_a_smaller_decoder_is_distilled_of_a_run_and_of_its_bundle(folder, tmp_path):
+    for source in ("run", "bundle"):
+        student = tmp_path / source
+        words = ["--data", folder / "normal", "--max-kb", 6, "--steps", 40, "--budget-db", 50]
+        run("distil", folder / source, *words, "--out", student)
+        record = json.loads((student / "distilled.json").read_text("utf-8"))
+        # What the decoder makes are spectrograms, which the encoder does not take.
+        assert [item["kind"] for item in record["closeness"]] == ["prior", "tails"]
+        elbo, psnr = record["losses"]
+        assert elbo["count"] >= 20
+        assert abs(psnr["value"]) < 3
+        assert open_run(student).reference_images().golden.shape[1:] == (256, 1)
