@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from pocketvae.distil.conversion import convert, convert_integer, multiply_adds
 from pocketvae.distil.latents import CALIBRATION, draw
@@ -16,6 +16,7 @@ from pocketvae.errors import SpecError
 from pocketvae.export.quantize.npu_form import without_depth_to_space
 from pocketvae.portability.ethos_u import EthosU
 from pocketvae.portability.vela import NpuEstimate, compile_for
+from pocketvae.runtimes.base import Runner
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
 
@@ -41,7 +42,7 @@ class Cost:
 
 
 class Meter(Protocol):
-    """Measures students beside their teacher; a context manager."""
+    """Measures students beside their teacher."""
 
     @property
     def teacher_bytes(self) -> int:
@@ -64,15 +65,10 @@ class Meter(Protocol):
             TargetError: the compiler fails.
         """
 
-    def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-def meter_for(source: Source, teacher: Teacher, chip: EthosU | None, seed: int) -> Meter:
-    """Returns what measures students of a teacher.
+@contextlib.contextmanager
+def meter_for(source: Source, teacher: Teacher, chip: EthosU | None, seed: int) -> Iterator[Meter]:
+    """Yields what measures students of a teacher.
 
     Args:
         source: Of the teacher.
@@ -80,28 +76,21 @@ def meter_for(source: Source, teacher: Teacher, chip: EthosU | None, seed: int) 
         chip: The NPU whose estimate counts; None for latencies on this machine.
         seed: Of the latents that ranges of integers are found with.
     """
-    return HostMeter(source, teacher) if chip is None else ChipMeter(source, teacher, chip, seed)
+    if chip is not None:
+        yield ChipMeter(source, teacher, chip, seed)
+        return
+    content = teacher.decoder_path.read_bytes()
+    with open_runner(content, teacher.artifact.format) as runner:
+        yield HostMeter(source, teacher, content, runner)
 
 
 class HostMeter:
     """Times float32 files on this machine with one thread, by turns with the teacher's own."""
 
-    def __init__(self, source: Source, teacher: Teacher) -> None:
-        """Opens the teacher's file."""
-        self._source, self._format = source, teacher.artifact.format
-        self._content = teacher.decoder_path.read_bytes()
-        self._stack = ExitStack()
-        self._call = call_of(self._stack.enter_context(open_runner(self._content, self._format)))
-
-    def __enter__(self) -> Self:
-        """Returns itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Closes it."""
-        self._stack.close()
+    def __init__(self, source: Source, teacher: Teacher, content: bytes, runner: Runner) -> None:
+        """Takes the teacher's file, which is open in a runner."""
+        self._source, self._content, self._format = source, content, teacher.artifact.format
+        self._call = call_of(runner)
 
     @property
     def teacher_bytes(self) -> int:
@@ -149,15 +138,6 @@ class ChipMeter:
         self.teacher_multiply_adds = multiply_adds(content)
         self._teacher = self._estimate(content, "the teacher")
         self.teacher_bytes = len(self._teacher.compiled)
-
-    def __enter__(self) -> Self:
-        """Returns itself: nothing is open between two files."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Does nothing."""
 
     def measure(self, model: Any, *, final: bool = False) -> Cost:
         """See `Meter`; an estimate is the same every time."""

@@ -24,7 +24,7 @@ from pocketvae.documents import decode, encode
 from pocketvae.system.environment import current_environment
 
 # Paths of one machine, and the many students that were looked at.
-_LEFT_OUT = ("teacher", "tried", "command", "versions")
+_LEFT_OUT = ("teacher", "data", "tried", "command", "versions")
 
 
 def main(words: Sequence[str] | None = None) -> int:
