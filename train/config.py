@@ -90,6 +90,7 @@ class TrainConfig:
         high_hz: Where the last band ends; 0 for half the rate.
         categories: Columns of tables that are categories although they hold numbers.
         resize: Scale all images to this height and width; 0 keeps their own.
+        validation_images: Images for validation at most, the others are learned from; 0 for all that the source has.
         conditional: Give encoder and decoder the label of every image.
         mirror: Mirror half of the training images, left to right.
         shift_pixels: Move training images by up to so many rows and columns.
@@ -117,6 +118,7 @@ class TrainConfig:
         warmup_steps: Steps of linear warm-up.
         final_rate_fraction: The schedule ends at this fraction of `learning_rate`.
         max_gradient_norm: Gradients are scaled down to this global norm.
+        weight_decay: Every step scales kernels by 1 - learning rate * this (Loshchilov and Hutter 2019).
         ema_decay: Decay of the exponential moving average of the weights that is evaluated and exported; 0 for none.
         patience_epochs: Stop when the validation ELBO has not improved for so many epochs; 0 for never.
         checkpoint_steps: Steps between checkpoints, besides the one after every epoch; 0 for none.
@@ -152,6 +154,7 @@ class TrainConfig:
     high_hz: float = 0.0
     categories: tuple[str, ...] = ()
     resize: int = 0
+    validation_images: int = 0
     conditional: bool = False
     mirror: bool = False
     shift_pixels: int = 0
@@ -177,6 +180,7 @@ class TrainConfig:
     warmup_steps: int = 200
     final_rate_fraction: float = 0.01
     max_gradient_norm: float = 200.0
+    weight_decay: float = 0.0
     ema_decay: float = 0.0
     patience_epochs: int = 0
     checkpoint_steps: int = 0
@@ -246,6 +250,9 @@ class TrainConfig:
         _check(math.isfinite(self.free_bits_nats), "free_bits_nats", "finite", self.free_bits_nats)
         _check(0 <= self.final_rate_fraction <= 1, "final_rate_fraction", "between 0 and 1", self.final_rate_fraction)
         _check(0 <= self.zoom < 1, "zoom", "at least 0 and below 1", self.zoom)
+        # Above it, a step would turn the sign of kernels.
+        fits = 0 <= self.weight_decay * self.learning_rate < 1
+        _check(fits, "weight_decay", "at least 0 and below 1 / learning_rate", self.weight_decay)
         _check(0 <= self.ema_decay < 1, "ema_decay", "at least 0 and below 1", self.ema_decay)
         _check(0 <= self.seed < 2**31, "seed", "between 0 and 2147483647", self.seed)
 
@@ -260,7 +267,7 @@ class TrainConfig:
         _refuse(not sequence and bool(self.truth), "truth", other, "''")
         _check(self.truth not in self.columns or not self.truth, "truth", "none of the columns", self.truth)
         _refuse(self.data is not DataKind.VECTOR and bool(self.categories), "categories", other, "[]")
-        for name in ("resize", "shift_pixels", "zoom"):
+        for name in ("resize", "validation_images", "shift_pixels", "zoom"):
             _refuse(not image and getattr(self, name) > 0, name, other, "0")
         _refuse(not image and self.mirror, "mirror", other, "false")
         _refuse(not sequence and self.mel_bands > 0, "mel_bands", other, "0")
@@ -337,6 +344,7 @@ _MOST = {
     "high_hz": 1e6,
     "degrees_of_freedom": 1e6,
     "resize": 4096,
+    "validation_images": 1_000_000_000,
     "shift_pixels": 4096,
     "hidden_units": _MOST_UNITS,
     "components": _MOST_UNITS,
@@ -363,6 +371,7 @@ _NOT_NEGATIVE = (
     "high_hz",
     "degrees_of_freedom",
     "resize",
+    "validation_images",
     "shift_pixels",
     "blocks",
     "components",

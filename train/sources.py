@@ -45,7 +45,8 @@ def load_data(
     if config.mel_bands:
         check_frames(config.window, config.frame, config.hop)
     if config.data is DataKind.IMAGE:
-        return load_splits(source, skip_corrupt=skip_corrupt, progress=progress, size=config.image_size)
+        splits = load_splits(source, skip_corrupt=skip_corrupt, progress=progress, size=config.image_size)
+        return splits.with_validation(config.validation_images) if config.validation_images else splits
     if skip_corrupt:
         raise DataError(f"--skip-corrupt is for folders of images, but {preset} is for {config.data}s: leave it out")
     reading = Reading(

@@ -57,6 +57,10 @@ class Trainer:
         # Keras's older Adam computes the same step in one pass over the weights, where the newer takes eight.
         self.optimizer = keras.optimizers.legacy.Adam(config.learning_rate, global_clipnorm=config.max_gradient_norm)
         self._weights = model.trainable_variables()
+        # Biases and scales are few and need not be small; the pixels of pseudo-inputs are no weights.
+        self._decayed = [
+            weight for weight in self._weights if len(weight.shape) > 1 and weight is not model.pseudo_inputs
+        ]
         # So that a checkpoint can be read before the first step.
         self.optimizer._create_all_weights(self._weights)
         mean_of_replicas = tf.VariableAggregation.MEAN
@@ -137,10 +141,16 @@ class Trainer:
             )
             loss = (self._loss(terms, beta, path) + self._penalty(terms)) / self._workers.count
         self.optimizer.learning_rate.assign(learning_rate)
+        self._decay_weights(learning_rate)
         self.optimizer.apply_gradients(zip(tape.gradient(loss, self._weights), self._weights, strict=True))
         for average, weight in zip(self.averages, self._weights, strict=False):
             average.assign_sub((1.0 - decay) * (average - weight))
         return loss
+
+    def _decay_weights(self, learning_rate: Any) -> None:
+        if self.config.weight_decay:
+            for weight in self._decayed:
+                weight.assign_sub(learning_rate * self.config.weight_decay * weight)
 
     def _loss(self, terms: Terms, beta: Any, path: objective.WeightedPath | None) -> Any:
         tf = import_tensorflow()

@@ -110,6 +110,16 @@ class ImageSplits:
         """What is wrong with the data, as text."""
         return tuple(f"skipped: {reason}" for reason in self.skipped)
 
+    def with_validation(self, most: int) -> ImageSplits:
+        """Returns the same images with at most so many for validation; the others come behind those of training."""
+        moved = max(0, len(self.validation) - most)
+        parts = (self.train, self.validation.take(slice(moved)))
+        images = np.concatenate([part.images for part in parts])
+        # Both are cut from one set, so that either each has labels or none has.
+        labels = np.concatenate([part.labels_or_zeros() for part in parts]) if self.train.labels is not None else None
+        train = ImageSet(images=images, labels=labels)
+        return replace(self, train=train, validation=self.validation.take(slice(moved, None)))
+
     def label_count(self) -> int:
         """Returns one more than the largest label; 0 without labels."""
         labels = [part.labels for part in (self.train, self.validation, self.test) if part.labels is not None]

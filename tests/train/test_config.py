@@ -29,6 +29,7 @@ FLOW = {"prior": "realnvp", "couplings": 2, "coupling_units": 8}
                 "patience_epochs",
                 "checkpoint_steps",
                 "shift_pixels",
+                "validation_images",
                 "threads",
             )
         ),
@@ -54,6 +55,10 @@ FLOW = {"prior": "realnvp", "couplings": 2, "coupling_units": 8}
         ({"zoom": -0.1}, "zoom must be at least 0 and below 1"),
         ({"ema_decay": 1.0}, "ema_decay must be at least 0 and below 1"),
         ({"ema_decay": -0.1}, "ema_decay must be at least 0 and below 1"),
+        *(
+            ({"weight_decay": value, "learning_rate": 0.1}, "weight_decay must be at least 0 and below 1 / learning_rate")
+            for value in (-0.1, 10.0, math.inf, math.nan)
+        ),
         ({"seed": -1}, "seed must be between 0 and 2147483647, got -1"),
         ({"seed": 2**31}, "seed must be between 0 and 2147483647"),
     ],
@@ -166,6 +171,7 @@ VECTOR = {"data": "vector", "architecture": "dense", "channels": [], "likelihood
         ({**SEQUENCE, "categories": ["a"]}, "categories has no effect with data = 'sequence'"),
         ({**SEQUENCE, "resize": 8}, "resize has no effect with data = 'sequence'"),
         ({**SEQUENCE, "shift_pixels": 1}, "shift_pixels has no effect with data = 'sequence': set shift_pixels = 0"),
+        ({**SEQUENCE, "validation_images": 1}, "validation_images has no effect with data = 'sequence'"),
         ({**SEQUENCE, "mirror": True}, "mirror has no effect with data = 'sequence': set mirror = false"),
         ({**SEQUENCE, "likelihood": "bernoulli"}, "likelihood must be gaussian, student_t or mixed for sequences"),
         ({"likelihood": "mixed"}, "likelihood must be bernoulli, gaussian or discretized_logistic for images"),

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pocketvae.errors import DataError
-from pocketvae.train import preset
+from pocketvae.train import preset, with_overrides
 from pocketvae.train.sources import load_data
 from tests.signals import machine, write_parts_table, write_recording
 
@@ -46,3 +46,9 @@ def test_every_kind_is_read_as_its_preset_asks(sources):
     assert table.train.items.shape == (320, 6)
     with pytest.raises(DataError, match="--skip-corrupt is for folders of images, but table is for vectors"):
         load_data(str(sources / "parts.csv"), preset("table"), "table", skip_corrupt=True)
+
+
+def test_validation_keeps_as_many_images_as_the_configuration_says():
+    config = with_overrides(preset("mnist"), {"validation_images": 1000})
+    splits = load_data("mnist", config, "mnist")
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (59_000, 1_000, 10_000)

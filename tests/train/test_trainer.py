@@ -153,6 +153,29 @@ def test_the_rate_is_that_of_the_step(make_parts, small_data):
     assert change(0.0) == 0
 
 
+def test_decayed_kernels_shrink_by_the_rate_and_nothing_else_does(make_parts, small_data):
+    def after_a_step(**config):
+        parts = make_parts(**config)
+        before = weights(parts)
+        step(parts, small_data, learning_rate=0.01)
+        return before, weights(parts)
+
+    before, free = after_a_step()
+    _, decayed = after_a_step(weight_decay=5.0)
+    kernels = 0
+    for start, without, with_decay in zip(before, free, decayed, strict=True):
+        expected = without - 0.05 * start if start.ndim > 1 else without
+        np.testing.assert_allclose(with_decay, expected, atol=1e-6)
+        kernels += start.ndim > 1
+    assert kernels >= 4
+
+
+def test_pseudo_inputs_are_no_kernels(make_parts):
+    parts = make_parts(prior="vamp", components=4, weight_decay=0.1)
+    assert parts.model.pseudo_inputs is not None
+    assert all(weight is not parts.model.pseudo_inputs for weight in parts.trainer._decayed)
+
+
 def residual_variance(parts, images):
     """The mean squared residual as numpy computes it, with the noise of a bound's first batch."""
     from pocketvae.train.model import Noise, _draw, reparameterize

@@ -50,6 +50,21 @@ def test_splits_are_disjoint_complete_and_repeatable(tmp_path):
     np.testing.assert_array_equal(first.train.images, second.train.images)
 
 
+def test_what_validation_does_not_need_is_learned_from(tmp_path):
+    write_classes(tmp_path / "set", {"dark": 10, "light": 200}, count=50)
+    splits = load_splits(str(tmp_path / "set"))
+    fewer = splits.with_validation(3)
+    assert [len(part) for part in (fewer.train, fewer.validation, fewer.test)] == [87, 3, 10]
+    np.testing.assert_array_equal(fewer.test.images, splits.test.images)
+    for name in ("images", "labels"):
+        whole, again = (
+            np.concatenate([getattr(found.train, name), getattr(found.validation, name)]) for found in (splits, fewer)
+        )
+        np.testing.assert_array_equal(again, whole)
+    same = splits.with_validation(1000)
+    assert (len(same.train), len(same.validation)) == (80, 10)
+
+
 def test_a_folder_is_split_like_a_file_of_the_same_images(tmp_path):
     write_images(tmp_path / "set")
     images = [np.asarray(Image.open(file)) for file in sorted((tmp_path / "set").iterdir())]
