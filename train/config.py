@@ -11,7 +11,7 @@ from typing import Any
 from pocketvae.errors import SpecError
 from pocketvae.fields import LogMel
 from pocketvae.parsing import shortened
-from pocketvae.system.limits import MOST_THREADS
+from pocketvae.train.ranges import MOST, MOST_UNITS, NOT_NEGATIVE
 from pocketvae.vae_spec import DataKind, Likelihood, PriorKind
 
 
@@ -95,6 +95,7 @@ class TrainConfig:
         mirror: Mirror half of the training images, left to right.
         shift_pixels: Move training images by up to so many rows and columns.
         zoom: Scale the drawing in training images by a factor within 1 +- this.
+        augmented_epochs: Epochs whose images are mirrored, moved and scaled, before those as they are; 0 for all.
         likelihood: p(x|z).
         degrees_of_freedom: Of the Student's t likelihood; 0 fits them.
         binarization: How grey values are binarized for the Bernoulli likelihood.
@@ -106,6 +107,7 @@ class TrainConfig:
             `pocketvae.train.refitting`; 0 keeps the prior.
         objective: What to maximize.
         importance_samples: K of the IWAE bound.
+        importance_warmup_epochs: Epochs with one sample before those of K, which cost more.
         doubly_reparameterized: Take its gradient without the posterior's score, see `pocketvae.train.objective`.
         beta: Weight of the KL divergence (Higgins et al. 2017).
         kl_warmup_epochs: Epochs over which that weight rises linearly from 0 (Sonderby et al. 2016).
@@ -159,6 +161,7 @@ class TrainConfig:
     mirror: bool = False
     shift_pixels: int = 0
     zoom: float = 0.0
+    augmented_epochs: int = 0
     likelihood: Likelihood = Likelihood.BERNOULLI
     degrees_of_freedom: float = 0.0
     binarization: Binarization = Binarization.DYNAMIC
@@ -169,6 +172,7 @@ class TrainConfig:
     refit_components: int = 0
     objective: Objective = Objective.ELBO
     importance_samples: int = 1
+    importance_warmup_epochs: int = 0
     doubly_reparameterized: bool = False
     beta: float = 1.0
     kl_warmup_epochs: int = 0
@@ -230,9 +234,9 @@ class TrainConfig:
     def _check_ranges(self) -> None:
         for name in ("latent_dim", "hidden_units", "hidden_layers", "epochs", "batch_size", "importance_samples"):
             _check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        for name, most in _MOST.items():
+        for name, most in MOST.items():
             _check(getattr(self, name) <= most, name, f"at most {most}", getattr(self, name))
-        for name in _NOT_NEGATIVE:
+        for name in NOT_NEGATIVE:
             _check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         # Deeper networks would use up the 100 seeds that each component's layers draw their weights from.
         _check(self.hidden_layers <= 40, "hidden_layers", "at most 40", self.hidden_layers)
@@ -243,7 +247,7 @@ class TrainConfig:
             "at most 6 positive sizes",
             self.channels,
         )
-        _check(max(self.channels, default=0) <= _MOST_UNITS, "channels", f"at most {_MOST_UNITS} each", self.channels)
+        _check(max(self.channels, default=0) <= MOST_UNITS, "channels", f"at most {MOST_UNITS} each", self.channels)
         for name in ("learning_rate", "max_gradient_norm", "beta"):
             value = getattr(self, name)
             _check(value > 0 and math.isfinite(value), name, "positive and finite", value)
@@ -270,6 +274,10 @@ class TrainConfig:
         for name in ("resize", "validation_images", "shift_pixels", "zoom"):
             _refuse(not image and getattr(self, name) > 0, name, other, "0")
         _refuse(not image and self.mirror, "mirror", other, "false")
+        changed = self.mirror or self.shift_pixels > 0 or self.zoom > 0
+        _refuse(
+            not changed and self.augmented_epochs > 0, "augmented_epochs", "neither mirror, shift_pixels nor zoom", "0"
+        )
         _refuse(not sequence and self.mel_bands > 0, "mel_bands", other, "0")
         framed = not self.mel_bands or self.frame >= self.hop >= 1
         _check(framed, "frame", "at least hop, and hop at least 1", (self.frame, self.hop))
@@ -308,12 +316,19 @@ class TrainConfig:
     def _check_latent_maps(self) -> None:
         maps, stages = self.latent_maps, len(self.channels)
         _refuse(self.architecture.is_dense and bool(maps), "latent_maps", f"architecture = '{self.architecture}'", "[]")
-        fits = not maps or (len(maps) == stages and min(maps) >= 0 and 0 < max(maps) <= _MOST_UNITS)
+        fits = not maps or (len(maps) == stages and min(maps) >= 0 and 0 < max(maps) <= MOST_UNITS)
         _check(fits, "latent_maps", f"{stages} sizes, one for each of channels, not all 0", maps)
 
     def _check_objective(self) -> None:
         iwae = self.objective is Objective.IWAE
         _refuse(not iwae and self.importance_samples > 1, "importance_samples", "objective = 'elbo'", "1")
+        weighted = self.importance_samples > 1
+        _refuse(
+            not weighted and self.importance_warmup_epochs > 0,
+            "importance_warmup_epochs",
+            "importance_samples = 1",
+            "0",
+        )
         _refuse(not iwae and self.doubly_reparameterized, "doubly_reparameterized", "objective = 'elbo'", "false")
         _refuse(iwae and self.beta != 1.0, "beta", "objective = 'iwae'", "1")
         _refuse(iwae and self.kl_warmup_epochs > 0, "kl_warmup_epochs", "objective = 'iwae'", "0")
@@ -330,61 +345,6 @@ class TrainConfig:
 
 _LIKELIHOODS_OF_IMAGES = (Likelihood.BERNOULLI, Likelihood.GAUSSIAN, Likelihood.DISCRETIZED_LOGISTIC)
 _LIKELIHOODS_OF_VALUES = (Likelihood.GAUSSIAN, Likelihood.STUDENT_T, Likelihood.MIXED)
-_MOST_UNITS = 65_536
-# Numbers that TensorFlow takes before it fails in native code; far above what is of use.
-_MOST = {
-    "latent_dim": _MOST_UNITS,
-    "window": 1_000_000,
-    "stride": 1_000_000,
-    "fill_gaps": 1_000_000,
-    "mel_bands": 1024,
-    "frame": 65_536,
-    "hop": 65_536,
-    "low_hz": 1e6,
-    "high_hz": 1e6,
-    "degrees_of_freedom": 1e6,
-    "resize": 4096,
-    "validation_images": 1_000_000_000,
-    "shift_pixels": 4096,
-    "hidden_units": _MOST_UNITS,
-    "components": _MOST_UNITS,
-    "couplings": 1000,
-    "coupling_units": _MOST_UNITS,
-    "refit_components": _MOST_UNITS,
-    "importance_samples": 10_000,
-    "epochs": 1_000_000,
-    "kl_warmup_epochs": 1_000_000,
-    "patience_epochs": 1_000_000,
-    "batch_size": 1_000_000,
-    "warmup_steps": 1_000_000_000,
-    "checkpoint_steps": 1_000_000_000,
-    "threads": MOST_THREADS,
-}
-_NOT_NEGATIVE = (
-    "window",
-    "stride",
-    "fill_gaps",
-    "mel_bands",
-    "frame",
-    "hop",
-    "low_hz",
-    "high_hz",
-    "degrees_of_freedom",
-    "resize",
-    "validation_images",
-    "shift_pixels",
-    "blocks",
-    "components",
-    "couplings",
-    "coupling_units",
-    "refit_components",
-    "kl_warmup_epochs",
-    "free_bits_nats",
-    "warmup_steps",
-    "patience_epochs",
-    "checkpoint_steps",
-    "threads",
-)
 
 
 def _check(holds: bool, name: str, must_be: str, value: object) -> None:

@@ -97,7 +97,13 @@ def fit(
         for items, labels in _batches(data.train, order[state.step % steps_per_epoch :]):
             rate = learning_rate(config, state.step, total)
             beta = kl_weight(config, state.step / steps_per_epoch)
-            knobs = StepKnobs(learning_rate=rate, beta=beta, shared_noise=shared_noise(state.step / total))
+            knobs = StepKnobs(
+                learning_rate=rate,
+                beta=beta,
+                shared_noise=shared_noise(state.step / total),
+                single_sample=epoch <= config.importance_warmup_epochs,
+                augmented=not 0 < config.augmented_epochs < epoch,
+            )
             loss = trainer.step(items, labels, state.step, knobs)
             _check_finite(loss, "loss", state.step)
             losses.append(loss)

@@ -30,11 +30,15 @@ class StepKnobs:
         learning_rate: Learning rate of the optimizer.
         beta: Weight of the KL divergence.
         shared_noise: How far the channels of signals share one variance: 1 all of them, 0 each has its own.
+        single_sample: Take one latent sample in place of the bound's K.
+        augmented: Change images as the configuration says.
     """
 
     learning_rate: float
     beta: float
     shared_noise: float = 0.0
+    single_sample: bool = False
+    augmented: bool = True
 
 
 class Trainer:
@@ -86,8 +90,9 @@ class Trainer:
         values = np.array([knobs.learning_rate, knobs.beta, decay, knobs.shared_noise], np.float32)
         seed = np.array([self.config.seed, number], np.int64)
         parts = self._workers.scatter(items, labels)
+        samples = 1 if knobs.single_sample else self.config.importance_samples
         with bfloat16_products(self.config.bfloat16):
-            return float(self._step(*parts, seed, values))
+            return float(self._step(*parts, seed, values, samples, knobs.augmented))
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -119,10 +124,13 @@ class Trainer:
         }
         return {name: part for name, part in parts.items() if part is not None}
 
-    def _global_step(self, items: Any, labels: Any, first: Any, seed: Any, values: Any) -> Any:
-        return self._workers.run(self._replica_step, (items, labels, first, seed, values))
+    def _global_step(self, items: Any, labels: Any, first: Any, seed: Any, values: Any, *variant: Any) -> Any:
+        """Takes a step, compiled for each variant: the number of samples, and whether images are changed."""
+        return self._workers.run(self._replica_step, (items, labels, first, seed, values, *variant))
 
-    def _replica_step(self, items: Any, labels: Any, first: Any, seed: Any, values: Any) -> Any:
+    def _replica_step(
+        self, items: Any, labels: Any, first: Any, seed: Any, values: Any, samples: int, augmented: bool
+    ) -> Any:
         """Takes one worker's part of a step and returns its part of the mean loss."""
         tf = import_tensorflow()
         learning_rate, beta, decay, shared_noise = tf.unstack(values)
@@ -131,10 +139,10 @@ class Trainer:
         path = objective.WeightedPath() if self.config.doubly_reparameterized else None
         with tf.GradientTape() as tape:
             terms = self.model.terms(
-                augment(items, self.config, noise),
+                augment(items, self.config, noise) if augmented else items,
                 labels,
                 noise,
-                samples=self.config.importance_samples,
+                samples=samples,
                 training=True,
                 fit_variance=lambda optimal: self._fit_variance(optimal, shared_noise),
                 path=path,

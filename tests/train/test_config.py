@@ -30,6 +30,8 @@ FLOW = {"prior": "realnvp", "couplings": 2, "coupling_units": 8}
                 "checkpoint_steps",
                 "shift_pixels",
                 "validation_images",
+                "augmented_epochs",
+                "importance_warmup_epochs",
                 "threads",
             )
         ),
@@ -56,7 +58,10 @@ FLOW = {"prior": "realnvp", "couplings": 2, "coupling_units": 8}
         ({"ema_decay": 1.0}, "ema_decay must be at least 0 and below 1"),
         ({"ema_decay": -0.1}, "ema_decay must be at least 0 and below 1"),
         *(
-            ({"weight_decay": value, "learning_rate": 0.1}, "weight_decay must be at least 0 and below 1 / learning_rate")
+            (
+                {"weight_decay": value, "learning_rate": 0.1},
+                "weight_decay must be at least 0 and below 1 / learning_rate",
+            )
             for value in (-0.1, 10.0, math.inf, math.nan)
         ),
         ({"seed": -1}, "seed must be between 0 and 2147483647, got -1"),
@@ -88,6 +93,11 @@ def test_a_value_out_of_range_is_refused(changes, message):
         ({**FLOW, "components": 3}, "components has no effect with prior = 'realnvp'"),
         ({"prior": "mixture"}, "components must be at least 1 for a mixture prior"),
         ({"prior": "vamp"}, "components must be at least 1 for a vamp prior"),
+        ({"augmented_epochs": 2}, "augmented_epochs has no effect with neither mirror, shift_pixels nor zoom"),
+        (
+            {"objective": "iwae", "importance_warmup_epochs": 2},
+            "importance_warmup_epochs has no effect with importance_samples = 1: set importance_warmup_epochs = 0",
+        ),
         (
             {"prior": "vamp", "components": 3, "conditional": True},
             "conditional has no effect with prior = 'vamp': set conditional = false",

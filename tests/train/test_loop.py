@@ -103,6 +103,19 @@ def test_the_rate_and_the_weight_of_the_divergence_are_those_of_the_step(small_c
     assert recorder.steps[-1][2].beta == 2
 
 
+def test_the_first_epochs_take_one_sample_and_changed_images(small_config):
+    iwae = {"objective": "iwae", "importance_samples": 4, "importance_warmup_epochs": 2}
+    recorder = Recorder(small_config(epochs=3, shift_pixels=1, augmented_epochs=1, **iwae))
+    states(recorder)
+    knobs = [recorder.steps[epoch * STEPS + place][2] for epoch in range(3) for place in (0, STEPS - 1)]
+    assert [knob.single_sample for knob in knobs] == [True] * 4 + [False] * 2
+    assert [knob.augmented for knob in knobs] == [True] * 2 + [False] * 4
+    # Without the keys, all epochs are alike.
+    recorder = Recorder(small_config(epochs=1, shift_pixels=1))
+    states(recorder)
+    assert {(knob.single_sample, knob.augmented) for _, _, knob in recorder.steps} == {(False, True)}
+
+
 def test_an_epoch_ends_with_its_figures(small_config):
     recorder = Recorder(small_config(epochs=2), elbos=[60, 55])
     first, second = states(recorder)

@@ -153,6 +153,20 @@ def test_the_rate_is_that_of_the_step(make_parts, small_data):
     assert change(0.0) == 0
 
 
+def test_a_step_of_one_sample_is_that_of_the_elbo(make_parts, small_data):
+    bound = {"objective": "iwae", "importance_samples": 4}
+    single = step(make_parts(**bound), small_data, single_sample=True)
+    assert single == pytest.approx(step(make_parts(objective="iwae"), small_data), rel=1e-6)
+    assert step(make_parts(**bound), small_data) < single - 0.1
+
+
+def test_images_stay_as_they_are_when_a_step_says_so(make_parts, small_data):
+    moved = step(make_parts(shift_pixels=2), small_data)
+    still = step(make_parts(shift_pixels=2), small_data, augmented=False)
+    assert still == pytest.approx(step(make_parts(), small_data), rel=1e-6)
+    assert abs(moved - still) > 1e-3
+
+
 def test_decayed_kernels_shrink_by_the_rate_and_nothing_else_does(make_parts, small_data):
     def after_a_step(**config):
         parts = make_parts(**config)

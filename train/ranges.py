@@ -1,0 +1,65 @@
+"""Which values the keys of a training configuration can have: the largest, and which cannot be negative."""
+
+from __future__ import annotations
+
+from pocketvae.system.limits import MOST_THREADS
+
+MOST_UNITS = 65_536
+# Numbers that TensorFlow takes before it fails in native code; far above what is of use.
+MOST = {
+    "latent_dim": MOST_UNITS,
+    "window": 1_000_000,
+    "stride": 1_000_000,
+    "fill_gaps": 1_000_000,
+    "mel_bands": 1024,
+    "frame": 65_536,
+    "hop": 65_536,
+    "low_hz": 1e6,
+    "high_hz": 1e6,
+    "degrees_of_freedom": 1e6,
+    "resize": 4096,
+    "validation_images": 1_000_000_000,
+    "shift_pixels": 4096,
+    "augmented_epochs": 1_000_000,
+    "hidden_units": MOST_UNITS,
+    "components": MOST_UNITS,
+    "couplings": 1000,
+    "coupling_units": MOST_UNITS,
+    "refit_components": MOST_UNITS,
+    "importance_samples": 10_000,
+    "epochs": 1_000_000,
+    "kl_warmup_epochs": 1_000_000,
+    "importance_warmup_epochs": 1_000_000,
+    "patience_epochs": 1_000_000,
+    "batch_size": 1_000_000,
+    "warmup_steps": 1_000_000_000,
+    "checkpoint_steps": 1_000_000_000,
+    "threads": MOST_THREADS,
+}
+NOT_NEGATIVE = (
+    "window",
+    "stride",
+    "fill_gaps",
+    "mel_bands",
+    "frame",
+    "hop",
+    "low_hz",
+    "high_hz",
+    "degrees_of_freedom",
+    "resize",
+    "validation_images",
+    "shift_pixels",
+    "augmented_epochs",
+    "blocks",
+    "components",
+    "couplings",
+    "coupling_units",
+    "refit_components",
+    "kl_warmup_epochs",
+    "importance_warmup_epochs",
+    "free_bits_nats",
+    "warmup_steps",
+    "patience_epochs",
+    "checkpoint_steps",
+    "threads",
+)
