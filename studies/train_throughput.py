@@ -40,6 +40,7 @@ from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
 from pocketvae.system.environment import current_environment, logical_cores
 from pocketvae.train import Binarization, TrainConfig, parse_assignments, preset, with_overrides
+from pocketvae.train.augmentation import is_augmented
 from pocketvae.vae_spec import Likelihood, PriorKind
 
 FOLDER = Path(__file__).parent
@@ -53,8 +54,16 @@ CONTENDERS = (
     "torch-compile",
     "torch-autocast",
 )
-# The others take the gradient of the bound as it is, and what is compared first is float32.
-_PLAIN = {"bfloat16": False, "doubly_reparameterized": False}
+# The others take the gradient of the bound as it is, of images as they are, and what is compared first is float32.
+_PLAIN = {
+    "bfloat16": False,
+    "doubly_reparameterized": False,
+    "importance_warmup_epochs": 0,
+    "mirror": False,
+    "shift_pixels": 0,
+    "zoom": 0.0,
+    "augmented_epochs": 0,
+}
 _HOW = {"torch-compile": ", by torch.compile", "torch-autocast": ", in bfloat16 by torch.autocast"}
 _STANDARD_PRIOR = {"prior": "standard", "couplings": 0, "coupling_units": 0}
 _ROUND_WARMUP_STEPS = 3
@@ -102,7 +111,8 @@ def make_config(arguments: argparse.Namespace) -> TrainConfig:
         and config.binarization is Binarization.DYNAMIC
         and config.prior in (PriorKind.STANDARD, PriorKind.REALNVP)
         and not (config.conditional or config.kl_warmup_epochs or config.free_bits_nats)
-        and not (config.bfloat16 or config.doubly_reparameterized)
+        and not (config.bfloat16 or config.doubly_reparameterized or config.weight_decay)
+        and not is_augmented(config)
         and config.beta == 1.0
         and len(config.channels) <= 2
     )
@@ -110,7 +120,8 @@ def make_config(arguments: argparse.Namespace) -> TrainConfig:
         raise SpecError(
             "only these can be compared: the Bernoulli likelihood with dynamic binarization, a standard or realnvp "
             "prior, beta = 1, no KL warm-up, no free bits, no labels, at most 2 stages, float32 (bfloat16 is a "
-            "contender), the whole gradient; choose another --preset or drop a --set"
+            "contender), the whole gradient, no weight decay, images as they are; choose another --preset or "
+            "drop a --set"
         )
     if not 1 <= config.threads <= logical_cores():
         raise SpecError(f"threads must be between 1 and this machine's {logical_cores()}, got {config.threads}")

@@ -74,6 +74,8 @@ def test_the_table_names_what_did_not_run(study):
         (["--contenders", "pocketvea"], "unknown contender 'pocketvea': did you mean 'pocketvae'"),
         (["--preset", "rgb64"], "only these can be compared: the Bernoulli likelihood"),
         (["--preset", "mnist", "--set", "bfloat16=true"], "float32 (bfloat16 is a contender)"),
+        (["--preset", "mnist", "--set", "shift_pixels=1"], "images as they are"),
+        (["--preset", "mnist", "--set", "weight_decay=0.1"], "no weight decay"),
         (["--threads", "512"], "threads must be between 1 and this machine's"),
         (["--rounds", "0"], "rounds must be at least 1"),
         (["--set", "no_such_key=1"], "unknown configuration key 'no_such_key'"),
