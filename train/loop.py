@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ class EpochMetrics:
     """The results of one epoch, in nats per item.
 
     The training loss is the objective that was optimized; the validation figures are those of the ELBO, computed with
-    the averaged weights if there are any.
+    the averaged weights if there are any. Where the objective is the bound of several samples, `validation_bound_nats`
+    is that of the validation items; None for all others.
     """
 
     epoch: int
@@ -43,6 +44,17 @@ class EpochMetrics:
     validation_active_units: int
     learning_rate: float
     elapsed_s: float
+    validation_bound_nats: float | None = None
+
+    def figures(self) -> dict[str, Any]:
+        """Returns every figure that there is, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def validation_loss_nats(self) -> float:
+        """What training minimizes, of the validation items; several samples can gain where the ELBO loses."""
+        bound = self.validation_bound_nats
+        return self.validation_negative_elbo_nats if bound is None else bound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +75,8 @@ class LoopState:
 
     @property
     def best(self) -> EpochMetrics | None:
-        """The epoch with the lowest validation negative ELBO; the first one if several tie."""
-        return min(self.epochs, key=lambda epoch: epoch.validation_negative_elbo_nats, default=None)
-
-    @property
-    def epochs_without_improvement(self) -> int:
-        """Number of epochs since the best one."""
-        return 0 if self.best is None else self.epochs[-1].epoch - self.best.epoch
+        """The epoch with the lowest validation loss; the first one if several tie."""
+        return min(self.epochs, key=lambda epoch: epoch.validation_loss_nats, default=None)
 
 
 def fit(
@@ -124,8 +131,14 @@ def steps_of_epoch(config: TrainConfig, items: ItemSet) -> int:
 
 
 def is_stopped_early(config: TrainConfig, state: LoopState) -> bool:
-    """Whether the validation ELBO has not improved for `patience_epochs`."""
-    return 0 < config.patience_epochs <= state.epochs_without_improvement
+    """Whether the validation loss has not improved for `patience_epochs`.
+
+    Those of changed images and single samples do not count: what comes after them is another training.
+    """
+    if not config.patience_epochs or state.best is None:
+        return False
+    since = max(state.best.epoch, config.augmented_epochs, config.importance_warmup_epochs)
+    return state.epochs[-1].epoch - since >= config.patience_epochs
 
 
 def _epoch_order(config: TrainConfig, epoch: int, count: int, steps: int) -> npt.NDArray[np.int64]:
@@ -149,12 +162,15 @@ def _batches(items: ItemSet, order: npt.NDArray[np.int64]) -> Iterator[tuple[npt
 def _end_of_epoch(
     trainer: Trainer, evaluator: Evaluator, data: Splits, state: LoopState, rate: float, clock: _Clock
 ) -> EpochMetrics:
+    samples, epoch, bound = trainer.config.importance_samples, len(state.epochs) + 1, None
     with trainer.averaged_weights():
         evaluator.fit_noise(data.train)
         estimate = evaluator.elbo(data.validation)
+        if samples > 1 and epoch > trainer.config.importance_warmup_epochs:
+            bound = evaluator.log_likelihood(data.validation, samples).negative_log_likelihood_nats
     _check_finite(estimate.negative_elbo_nats, "validation ELBO", state.step)
     return EpochMetrics(
-        epoch=len(state.epochs) + 1,
+        epoch=epoch,
         step=state.step,
         train_loss_nats=float(np.mean(state.losses)),
         validation_negative_elbo_nats=estimate.negative_elbo_nats,
@@ -163,6 +179,7 @@ def _end_of_epoch(
         validation_active_units=estimate.active_units,
         learning_rate=rate,
         elapsed_s=clock.elapsed_s(),
+        validation_bound_nats=bound,
     )
 
 

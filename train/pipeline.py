@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,17 +42,11 @@ from pocketvae.train.refitting import refitted
 from pocketvae.train.sources import load_data
 from pocketvae.train.summaries import Summaries
 from pocketvae.train.trainer import Trainer
+from pocketvae.train.warnings import warnings_of
 from pocketvae.vae_spec import DataKind, Likelihood, PriorKind, VaeSpec, class_label, vector_latent
 from pocketvae.versions import installed_versions
 
 _REFERENCE_STREAM = 2
-# A posterior with less information than this says nothing about its item.
-_COLLAPSED_KL_NATS = 0.1
-_MEAN_IMAGES = 512
-# A collapsed decoder is as good as the mean image, give or take the images that were chosen; a worse one is untrained.
-_SAME_PSNR_DB = 0.5
-# The same of other data: 0.5 dB.
-_NOTHING_EXPLAINED = 0.12
 # Shares of the training values outside of what pictures show and limits are parts of: outliers stretch a range.
 _OUTSIDE = 0.001
 # From how many values a range is taken at most, of evenly spaced items.
@@ -182,7 +176,8 @@ def _lead(session: _Session, folder: Path, preset: str, progress: ProgressCallba
             ) from e
         ended = f"{e}; the weights are those of epoch {state.best.epoch}"
     if is_stopped_early(session.config, state):
-        ended = f"the validation ELBO had not improved for {session.config.patience_epochs} epochs"
+        bound = "bound" if session.config.importance_samples > 1 else "ELBO"
+        ended = f"the validation {bound} had not improved for {session.config.patience_epochs} epochs"
     checkpoints.restore_best()
     session = session.with_final_prior(progress)
     progress(Progress(stage="testing", done=0, total=1))
@@ -297,7 +292,7 @@ def _record(session: _Session, state: LoopState, preset: str, ended: str) -> Run
         versions=installed_versions(),
         git_commit=_git_commit(),
         ended=ended,
-        warnings=(*_warnings(test, session, state), *data.warnings),
+        warnings=(*warnings_of(session.config, state, test, data, model.spec.latent_dim), *data.warnings),
     )
 
 
@@ -325,53 +320,8 @@ def _final_spec(model: VaeModel) -> VaeSpec:
     return replace(spec, channels=channels, degrees_of_freedom=degrees and float(degrees.numpy()))
 
 
-def _warnings(test: ElboEstimate, session: _Session, state: LoopState) -> tuple[str, ...]:
-    """Says what is wrong with a run, by its likeliest cause: what is hardly trained has no collapsed posterior yet."""
-    config = session.config
-    if state.step < config.warmup_steps:
-        return (
-            f"hardly trained: {state.step} steps are fewer than the {config.warmup_steps} of the learning rate's "
-            "warm-up; raise epochs, or lower warmup_steps or batch_size",
-        )
-    if len(state.epochs) < config.kl_warmup_epochs:
-        return (
-            f"hardly trained: {len(state.epochs)} epochs are fewer than the {config.kl_warmup_epochs} over which the "
-            "KL divergence's weight rises; raise epochs, or lower kl_warmup_epochs",
-        )
-    nothing = _nothing_learned(test, session.data)
-    if nothing:
-        return (f"nothing learned: {nothing}; raise epochs or learning_rate",)
-    if test.active_units and test.kl_nats >= _COLLAPSED_KL_NATS:
-        return ()
-    return (
-        f"posterior collapse: {test.active_units} of {session.model.spec.latent_dim} latent dimensions are active and "
-        f"the KL divergence is {test.kl_nats:.2g} nats; try kl_warmup_epochs or free_bits_nats",
-    )
-
-
-def _nothing_learned(test: ElboEstimate, data: Splits) -> str:
-    """Says by how much reconstructions are worse than the mean of all items; empty if they are not."""
-    if test.psnr_db is None:
-        worse = -(test.explained_variance or 0.0)
-        return f"reconstructions are {worse:.0%} worse than the mean alone" if worse > _NOTHING_EXPLAINED else ""
-    mean_image_psnr_db = _mean_image_psnr_db(data)
-    if test.psnr_db >= mean_image_psnr_db - _SAME_PSNR_DB:
-        return ""
-    return (
-        f"reconstructions have a PSNR of {test.psnr_db:.1f} dB, and the mean image alone has "
-        f"{mean_image_psnr_db:.1f} dB"
-    )
-
-
-def _mean_image_psnr_db(data: Splits) -> float:
-    """Returns the PSNR on test images of a decoder that makes the training images' mean, whatever the latent."""
-    train, test = (images.spaced(_MEAN_IMAGES).items / 255 for images in (data.train, data.test))
-    error = float(np.mean((test - train.mean(axis=0)) ** 2))
-    return -10 * math.log10(max(error, 1e-12))
-
-
 def _write_metrics(state: LoopState, folder: Path) -> None:
-    lines = [json.dumps(asdict(epoch), sort_keys=True) for epoch in state.epochs]
+    lines = [json.dumps(epoch.figures(), sort_keys=True) for epoch in state.epochs]
     files.write_text(folder / "metrics.jsonl", "\n".join(lines) + "\n")
 
 

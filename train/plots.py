@@ -71,6 +71,12 @@ def figure_png(figure: Any) -> bytes:
     return file.getvalue()
 
 
+def _settled(line: Any, epochs: int) -> npt.NDArray[np.float64]:
+    """Returns the values of a line behind so many epochs."""
+    numbers, values = (np.asarray(found, np.float64) for found in line.get_data())
+    return values[numbers > epochs]
+
+
 def curves_png(epochs: Sequence[EpochMetrics], noun: str = "image") -> bytes:
     """Plots the training loss and the validation's negative ELBO, and its two terms, against epochs.
 
@@ -87,6 +93,9 @@ def curves_png(epochs: Sequence[EpochMetrics], noun: str = "image") -> bytes:
     style = "o-" if len(epochs) <= 30 else "-"
     left.plot(numbers, [metrics.train_loss_nats for metrics in epochs], style, label="training loss")
     left.plot(numbers, [m.validation_negative_elbo_nats for m in epochs], style, label="validation negative ELBO")
+    bounds = [(m.epoch, m.validation_bound_nats) for m in epochs if m.validation_bound_nats is not None]
+    if bounds:
+        left.plot(*zip(*bounds, strict=True), style, label="validation bound")
     left.set(xlabel="epoch", ylabel=f"nats per {noun}")
     right.plot(numbers, [m.validation_reconstruction_nats for m in epochs], style, label="reconstruction")
     right.plot(numbers, [m.validation_kl_nats for m in epochs], style, label="KL to the prior")
@@ -94,7 +103,7 @@ def curves_png(epochs: Sequence[EpochMetrics], noun: str = "image") -> bytes:
     # In the first epochs of a long training run the loss falls so steeply that nothing else would be visible.
     settled = len(epochs) // 20
     for axes in (left, right):
-        shown = np.concatenate([np.asarray(line.get_ydata())[settled:] for line in axes.get_lines()])
+        shown = np.concatenate([_settled(line, settled) for line in axes.get_lines()])
         margin = 0.05 * float(np.ptp(shown)) or 1.0
         axes.set_ylim(shown.min() - margin, shown.max() + margin)
         axes.legend()

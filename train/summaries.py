@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from pocketvae.keras.io import import_tensorflow, tensorflow_writes
 from pocketvae.train.loop import EpochMetrics
@@ -30,7 +28,7 @@ class Summaries:
         Raises:
             TrainingError: the disk is full, or the folder cannot be written.
         """
-        values: dict[str, Any] = asdict(metrics)
+        values = metrics.figures()
         step = values.pop("step")
         tf = import_tensorflow()
         with tensorflow_writes(self._folder), self._writer.as_default():

@@ -19,7 +19,7 @@ from pocketvae.train.config import Objective, TrainConfig
 from pocketvae.train.distribution import Workers
 from pocketvae.train.mixed_precision import bfloat16_products, check_devices
 from pocketvae.train.model import Noise, Terms, VaeModel
-from pocketvae.vae_spec import DataKind, Likelihood
+from pocketvae.vae_spec import DataKind, Likelihood, PriorKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +61,7 @@ class Trainer:
         # Keras's older Adam computes the same step in one pass over the weights, where the newer takes eight.
         self.optimizer = keras.optimizers.legacy.Adam(config.learning_rate, global_clipnorm=config.max_gradient_norm)
         self._weights = model.trainable_variables()
-        # Biases and scales are few and need not be small; the pixels of pseudo-inputs are no weights.
-        self._decayed = [
-            weight for weight in self._weights if len(weight.shape) > 1 and weight is not model.pseudo_inputs
-        ]
+        self._decayed = _kernels(config, model)
         # So that a checkpoint can be read before the first step.
         self.optimizer._create_all_weights(self._weights)
         mean_of_replicas = tf.VariableAggregation.MEAN
@@ -197,6 +194,12 @@ class Trainer:
             return variances
         shared = tf.reduce_mean(tf.gather(variances, real))
         return tf.exp((1 - shared_noise) * tf.math.log(variances) + shared_noise * tf.math.log(shared))
+
+
+def _kernels(config: TrainConfig, model: VaeModel) -> list[Any]:
+    """Returns what weight decay is for: kernels of networks, not biases, and not the parameters of a mixture."""
+    networks = [model.encoder, model.decoder, *([model.prior] if config.prior is PriorKind.REALNVP else [])]
+    return [weight for network in networks for weight in network.trainable_variables if len(weight.shape) > 1]
 
 
 def _real_places(channel: Channel, part: slice) -> list[int]:

@@ -10,7 +10,7 @@ import pytest
 
 from pocketvae.data.dataset import ImageSet, ImageSplits
 from pocketvae.progress import ignore_progress
-from pocketvae.train.evaluation import ElboEstimate
+from pocketvae.train.evaluation import ElboEstimate, LikelihoodEstimate
 from pocketvae.train.loop import LoopState, NotFiniteError, fit, is_stopped_early, steps_of_epoch
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ class Recorder:
 
     def __init__(self, config, elbos=(), losses=None):
         self.config, self.elbos, self.losses = config, list(elbos), losses or {}
-        self.steps, self.evaluated, self.inside = [], [], False
+        self.steps, self.evaluated, self.bounds, self.inside = [], [], [], False
 
     def step(self, images, labels, number, knobs):
         np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
@@ -59,6 +59,16 @@ class Recorder:
             kl_nats=10.0,
             active_units=2,
             psnr_db=9.0,
+        )
+
+    def log_likelihood(self, images, samples):
+        assert self.inside
+        self.bounds.append(samples)
+        return LikelihoodEstimate(
+            negative_log_likelihood_nats=30.0 - len(self.bounds),
+            standard_error_nats=0.1,
+            importance_samples=samples,
+            images=len(images),
         )
 
 
@@ -170,6 +180,31 @@ def test_training_stops_early_when_the_validation_does_not_improve(small_config)
     assert is_stopped_early(config, reached[-1])
     assert not is_stopped_early(config, reached[-2])
     assert states(Recorder(config), reached[-1]) == []
+
+
+def test_the_best_epoch_of_several_samples_is_that_of_their_bound(small_config):
+    iwae = {"objective": "iwae", "importance_samples": 4, "importance_warmup_epochs": 2}
+    recorder = Recorder(small_config(epochs=5, **iwae), elbos=[60, 50, 51, 52, 53])
+    last = states(recorder)[-1]
+    assert recorder.bounds == [4, 4, 4]
+    assert [epoch.validation_bound_nats for epoch in last.epochs] == [None, None, 29.0, 28.0, 27.0]
+    assert last.best.epoch == 5
+    assert last.epochs[0].figures().keys() == last.epochs[4].figures().keys() - {"validation_bound_nats"}
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"augmented_epochs": 5, "shift_pixels": 1},
+        {"importance_warmup_epochs": 5, "objective": "iwae", "importance_samples": 2},
+    ],
+)
+def test_epochs_of_another_kind_do_not_count_for_stopping(small_config, first):
+    config = small_config(epochs=20, patience_epochs=2, **first)
+    recorder = Recorder(config, elbos=[50, 60, 60, 60, 60, 60, 60, *[60] * 13])
+    # Every bound of the recorder is better than the one before.
+    expected = 7 if "augmented_epochs" in first else 20
+    assert len(states(recorder)[-1].epochs) == expected
 
 
 def test_without_patience_it_goes_on_to_the_end(small_config):

@@ -184,10 +184,16 @@ def test_decayed_kernels_shrink_by_the_rate_and_nothing_else_does(make_parts, sm
     assert kernels >= 4
 
 
-def test_pseudo_inputs_are_no_kernels(make_parts):
-    parts = make_parts(prior="vamp", components=4, weight_decay=0.1)
-    assert parts.model.pseudo_inputs is not None
-    assert all(weight is not parts.model.pseudo_inputs for weight in parts.trainer._decayed)
+@pytest.mark.parametrize("prior", ["mixture", "vamp"])
+def test_the_components_of_a_prior_do_not_decay(make_parts, small_data, prior):
+    def components(decay):
+        parts = make_parts(prior=prior, components=4, weight_decay=decay)
+        step(parts, small_data)
+        model = parts.model
+        return [model.pseudo_inputs] if prior == "vamp" else model.prior.trainable_variables
+
+    for decayed, free in zip(components(50.0), components(0.0), strict=True):
+        np.testing.assert_allclose(decayed.numpy(), free.numpy(), atol=1e-6)
 
 
 def residual_variance(parts, images):
