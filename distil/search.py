@@ -54,7 +54,8 @@ class Search:
         if not widest:
             closest = min(self.tried, key=lambda candidate: candidate.excess)
             raise SpecError(
-                f"no student reaches {self.targets.text()}: the closest of {len(self.tried)}, {closest.text()} "
+                f"no student reaches {self.targets.text()} with {SEARCH_MARGIN - 1:.0%} to spare: the closest of "
+                f"{len(self.tried)}, {closest.text()} "
                 f"(the teacher: {closest.teacher_us:.1f} µs)"
             )
         widest.sort(key=lambda candidate: candidate.capacity, reverse=True)

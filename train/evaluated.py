@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from pocketvae.bundle.run import Run
 from pocketvae.data.dataset import ImageSplits
@@ -59,6 +60,11 @@ def evaluated_data(run: Run, source: str | None, config: TrainConfig, *, skip_co
     if source is None and run.record.data != MNIST:
         raise DataError(f"the run was trained on {run.record.data}: pass its source with --data")
     names = tuple(channel.name for channel in vae.input_channels)
+    if vae.data is DataKind.VECTOR and any(names) and source and Path(source).suffix.lower() in (".npz", ".npy"):
+        raise DataError(
+            f"the run was trained on the columns of a table ({', '.join(names[:4])}{', ...' if names[4:] else ''}), "
+            f"and {source} has no names: pass a .csv or .parquet file with them"
+        )
     config = replace(config, columns=names) if any(names) else config
     data = load_data(source or MNIST, config, run.record.preset, skip_corrupt=skip_corrupt)
     shape = data.train.items.shape[1:]

@@ -153,6 +153,9 @@ def test_a_table_of_mixed_columns_is_trained(tmp_path, parts):
     assert record.metrics["test_explained_variance"] > 0.3
     found = evaluate(tmp_path / "run", source=parts, importance_samples=10)
     assert found.elbo.negative_elbo_nats == pytest.approx(record.metrics["test_negative_elbo_nats"], rel=1e-3)
+    np.save(tmp_path / "parts.npy", np.zeros((40, 6), np.float32))
+    with pytest.raises(DataError, match=r"trained on the columns of a table \(.*\), and .*parts.npy has no names"):
+        evaluate(tmp_path / "run", source=str(tmp_path / "parts.npy"))
 
 
 def test_labels_of_arrays_are_conditions(tmp_path):
