@@ -1,6 +1,7 @@
 import io
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,6 +71,14 @@ def test_curves_are_the_same_file_for_the_same_figures():
     one, same, other = (curves_png([figures(epoch, loss) for epoch in (1, 2, 3)]) for loss in (90.0, 90.0, 80.0))
     assert one == same != other
     assert pixels(one).shape[1] > 800
+
+
+def test_the_bound_of_the_epochs_that_have_one_is_drawn():
+    from pocketvae.train.plots import curves_png
+
+    epochs = [figures(epoch, 90.0) for epoch in (1, 2, 3)]
+    bounded = [*epochs[:1], *(replace(epoch, validation_bound_nats=80.0) for epoch in epochs[1:])]
+    assert curves_png(bounded) != curves_png(epochs)
 
 
 def test_a_missing_matplotlib_is_named(monkeypatch):
