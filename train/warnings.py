@@ -74,13 +74,13 @@ def _phases_not_reached(config: TrainConfig, state: LoopState) -> Iterator[str]:
     epochs = len(state.epochs)
     if 0 < epochs <= config.importance_warmup_epochs:
         yield (
-            f"no epoch took {config.importance_samples} samples: there were {epochs} epochs, and the first "
-            f"{config.importance_warmup_epochs} take one (importance_warmup_epochs)"
+            f"no epoch took {config.importance_samples} samples: the first {config.importance_warmup_epochs} take one "
+            f"(importance_warmup_epochs), and training ended after epoch {epochs}"
         )
     if 0 < epochs <= config.augmented_epochs:
         yield (
-            f"no epoch saw the images as they are: there were {epochs} epochs, and the first "
-            f"{config.augmented_epochs} change them (augmented_epochs)"
+            f"no epoch saw the images as they are: the first {config.augmented_epochs} change them "
+            f"(augmented_epochs), and training ended after epoch {epochs}"
         )
 
 

@@ -53,11 +53,12 @@ def warnings(config, *, epochs=4, active=2):
     [
         (
             {**IWAE, "importance_warmup_epochs": 4},
-            "no epoch took 4 samples: there were 4 epochs, and the first 4 take one (importance_warmup_epochs)",
+            "no epoch took 4 samples: the first 4 take one (importance_warmup_epochs), and training ended after epoch 4",
         ),
         (
             {"shift_pixels": 1, "augmented_epochs": 9},
-            "no epoch saw the images as they are: there were 4 epochs, and the first 9 change them (augmented_epochs)",
+            "no epoch saw the images as they are: the first 9 change them (augmented_epochs), and training ended after "
+            "epoch 4",
         ),
     ],
 )
