@@ -53,7 +53,8 @@ def warnings(config, *, epochs=4, active=2):
     [
         (
             {**IWAE, "importance_warmup_epochs": 4},
-            "no epoch took 4 samples: the first 4 take one (importance_warmup_epochs), and training ended after epoch 4",
+            "no epoch took 4 samples: the first 4 take one (importance_warmup_epochs), and training ended after "
+            "epoch 4",
         ),
         (
             {"shift_pixels": 1, "augmented_epochs": 9},
