@@ -40,7 +40,6 @@ from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
 from pocketvae.system.environment import current_environment, logical_cores
 from pocketvae.train import Binarization, TrainConfig, parse_assignments, preset, with_overrides
-from pocketvae.train.augmentation import is_augmented
 from pocketvae.vae_spec import Likelihood, PriorKind
 
 FOLDER = Path(__file__).parent
@@ -112,7 +111,7 @@ def make_config(arguments: argparse.Namespace) -> TrainConfig:
         and config.prior in (PriorKind.STANDARD, PriorKind.REALNVP)
         and not (config.conditional or config.kl_warmup_epochs or config.free_bits_nats)
         and not (config.bfloat16 or config.doubly_reparameterized or config.weight_decay)
-        and not is_augmented(config)
+        and not config.is_augmented
         and config.beta == 1.0
         and len(config.channels) <= 2
     )

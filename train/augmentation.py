@@ -27,7 +27,7 @@ def augment(images: Any, config: TrainConfig, noise: Noise) -> Any:
         config: Says what is changed.
         noise: Of the step.
     """
-    if not is_augmented(config):
+    if not config.is_augmented:
         return images
     tf = import_tensorflow()
     draws = _draws(tf.shape(images)[0], noise)
@@ -38,11 +38,6 @@ def augment(images: Any, config: TrainConfig, noise: Noise) -> Any:
     if config.mirror:
         columns = tf.where(draws[:, 3:] < 0, width - 1 - columns, columns)
     return tf.gather(tf.gather(images, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
-
-
-def is_augmented(config: TrainConfig) -> bool:
-    """Whether training images are changed."""
-    return config.mirror or config.shift_pixels > 0 or config.zoom > 0
 
 
 def _draws(count: Any, noise: Noise) -> Any:

@@ -206,6 +206,11 @@ class TrainConfig:
         """Height and width that images are scaled to; None if they keep their own."""
         return (self.resize, self.resize) if self.resize else None
 
+    @property
+    def is_augmented(self) -> bool:
+        """Whether training images are changed at random."""
+        return self.mirror or self.shift_pixels > 0 or self.zoom > 0
+
     def log_mel(self, rate_hz: float) -> LogMel:
         """Returns the front end for sounds of `rate_hz` samples in a second.
 
@@ -274,9 +279,11 @@ class TrainConfig:
         for name in ("resize", "validation_images", "shift_pixels", "zoom"):
             _refuse(not image and getattr(self, name) > 0, name, other, "0")
         _refuse(not image and self.mirror, "mirror", other, "false")
-        changed = self.mirror or self.shift_pixels > 0 or self.zoom > 0
         _refuse(
-            not changed and self.augmented_epochs > 0, "augmented_epochs", "neither mirror, shift_pixels nor zoom", "0"
+            not self.is_augmented and self.augmented_epochs > 0,
+            "augmented_epochs",
+            "neither mirror, shift_pixels nor zoom",
+            "0",
         )
         _refuse(not sequence and self.mel_bands > 0, "mel_bands", other, "0")
         framed = not self.mel_bands or self.frame >= self.hop >= 1
