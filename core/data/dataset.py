@@ -112,7 +112,9 @@ class ImageSplits:
 
     def with_validation(self, most: int) -> ImageSplits:
         """Returns the same images with at most so many for validation; the others come behind those of training."""
-        moved = max(0, len(self.validation) - most)
+        moved = len(self.validation) - most
+        if moved <= 0:
+            return self
         parts = (self.train, self.validation.take(slice(moved)))
         images = np.concatenate([part.images for part in parts])
         # Both are cut from one set, so that either each has labels or none has.
