@@ -26,7 +26,7 @@ class CheckFailed(Exception):
 
 
 class CheckItem(pytest.Item):
-    """One check, or an artifact that could not be run."""
+    """One check."""
 
     problem: str
 
@@ -46,6 +46,14 @@ class CheckItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, None, str]:
         """Returns what pytest prints at the head of a failure; a name with dots would be taken for a Python path."""
         return self.path, None, self.name.replace("::", " ")
+
+
+class NotRunItem(CheckItem):
+    """An artifact that could not be run: an error, as in JUnit XML, and no failed check."""
+
+    def setup(self) -> None:
+        """Raises pytest's failure: what fails before the test itself is an error to pytest."""
+        pytest.fail(self.problem, pytrace=False)
 
 
 class BundleCollector(pytest.File):
@@ -70,12 +78,13 @@ class BundleCollector(pytest.File):
         except (PocketVaeError, OSError) as e:
             raise pytest.UsageError(f"--pocketvae: {e}") from e
         for check in result.checks:
-            yield self._item(f"{_name(check)}::{check.output}.{check.metric}".replace("::.", "::"), _problem(check))
+            name = f"{_name(check)}::{check.output}.{check.metric}".replace("::.", "::")
+            yield self._item(CheckItem, name, _problem(check))
         for item in result.not_run:
-            yield self._item(f"{_name(item)}::runs", f"not run: {item.reason}")
+            yield self._item(NotRunItem, f"{_name(item)}::runs", f"not run: {item.reason}")
 
-    def _item(self, name: str, problem: str) -> CheckItem:
-        item: CheckItem = CheckItem.from_parent(self, name=name)
+    def _item(self, kind: type[CheckItem], name: str, problem: str) -> CheckItem:
+        item: CheckItem = kind.from_parent(self, name=name)
         item.problem = problem
         item.add_marker(_MARKER)
         return item

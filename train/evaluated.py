@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from pocketvae.bundle.run import Run
 from pocketvae.data.dataset import ImageSplits
 from pocketvae.data.embedded import MNIST
 from pocketvae.data.items import ItemSet, Splits
+from pocketvae.data.training_values import holds_items
 from pocketvae.errors import DataError
 from pocketvae.keras.io import load_model
 from pocketvae.kinds.registry import kind_of
@@ -60,11 +60,14 @@ def evaluated_data(run: Run, source: str | None, config: TrainConfig, *, skip_co
     if source is None and run.record.data != MNIST:
         raise DataError(f"the run was trained on {run.record.data}: pass its source with --data")
     names = tuple(channel.name for channel in vae.input_channels)
-    if vae.data is DataKind.VECTOR and any(names) and source and Path(source).suffix.lower() in (".npz", ".npy"):
-        raise DataError(
-            f"the run was trained on the columns of a table ({', '.join(names[:4])}{', ...' if names[4:] else ''}), "
-            f"and {source} has no names: pass a .csv or .parquet file with them"
-        )
+    if vae.data is not DataKind.IMAGE and source and holds_items(source, vae.data):
+        if any(names):
+            raise DataError(
+                f"the run was trained on the columns {', '.join(names[:4])}{', ...' if names[4:] else ''}, and {source} "
+                f"has no names: pass .csv or .parquet files with them"
+            )
+        # Of the recordings that the run was trained on; these items are whole.
+        config = replace(config, stride=0, truth="", fill_gaps=0)
     config = replace(config, columns=names) if any(names) else config
     data = load_data(source or MNIST, config, run.record.preset, skip_corrupt=skip_corrupt)
     shape = data.train.items.shape[1:]

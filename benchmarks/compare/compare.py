@@ -67,8 +67,8 @@ def compare_paths(before: Path, after: Path, *, progress: ProgressCallback = ign
         if not path.exists():
             raise ManifestError(f"{path} does not exist: compare needs two bundles or two results")
     if before.is_dir() != after.is_dir():
-        bundle, other = (before, after) if before.is_dir() else (after, before)
-        raise ManifestError(f"{bundle} is a bundle but {other} is not: compare two bundles or two results")
+        folder, file = (before, after) if before.is_dir() else (after, before)
+        raise ManifestError(f"{folder} is a folder but {file} is a file: compare two bundles or two results")
     sides = [_read(path, progress) for path in (before, after)]
     if sides[0].kind != sides[1].kind:
         raise ManifestError(f"{before} is {sides[0].kind} but {after} is {sides[1].kind}: compare two of the same kind")

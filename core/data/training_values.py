@@ -34,6 +34,7 @@ _VALIDATION_FOLDERS = ("validation", "val")
 _CLIPPED = 0.01
 _SILENT, _LOUD = 1e-4, 0.5
 _MOST_NAMED = 5
+_ARRAYS = (".npz", ".npy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,11 +128,19 @@ def load_training_values(source: str, reading: Reading) -> TrainingValues:
         return _of_recordings(path, reading)
     if reading.data is DataKind.VECTOR and path.suffix.lower() in TABLE_SUFFIXES:
         return _of_table(path, reading)
-    if path.suffix.lower() not in (".npz", ".npy"):
+    if path.suffix.lower() not in _ARRAYS:
         forms = "recordings (.csv, .parquet, .wav, .flac, .npy or a folder of them)"
         forms = forms if reading.data is DataKind.SEQUENCE else "a .csv or .parquet table with one row an example"
         raise DataError(f"{reading.data}s must be {forms}, or an .npz or .npy file, got {path}")
     return _of_arrays(path, reading)
+
+
+def holds_items(source: str, data: DataKind) -> bool:
+    """Returns whether a source is arrays of rows or windows, which have no names and are not cut."""
+    path = located(source)
+    if path.suffix.lower() not in _ARRAYS or not path.exists():
+        return False
+    return not (data is DataKind.SEQUENCE and _is_recorded(path))
 
 
 def _is_recorded(path: Path) -> bool:

@@ -27,6 +27,18 @@ def test_a_check_that_fails_says_why_without_a_traceback(tmp_path, bundles):
     assert "1 failed" in text
 
 
+def test_what_could_not_run_is_an_error_and_no_failed_check(tmp_path, bundles, monkeypatch):
+    monkeypatch.setenv("POCKETVAE_CACHE", str(tmp_path / "none"))
+    monkeypatch.setenv("POCKETVAE_NODE", sys.executable)
+    bundle = bundles.make_bundle(tmp_path / "b")
+    code, text = run_pytest(tmp_path, "--pocketvae", bundle, "--pocketvae-targets", "host,node")
+    assert code == 1
+    assert "not run: onnxruntime-node is not set up: run pocketvae targets setup node" in text
+    assert "Traceback" not in text
+    assert " failed" not in text
+    assert " passed, 2 errors in " in text
+
+
 def test_they_stand_beside_other_tests_and_can_be_chosen(tmp_path, bundles):
     bundle = bundles.make_bundle(tmp_path / "b")
     (tmp_path / "test_own.py").write_text("def test_own(): pass")

@@ -122,6 +122,25 @@ def test_evaluation_finds_columns_by_their_names(run, recording, tmp_path):
     assert found.elbo == evaluate(run, source=recording, importance_samples=5).elbo
 
 
+def test_windows_without_names_are_refused_for_a_run_with_named_columns(run, tmp_path):
+    np.save(tmp_path / "windows.npy", np.zeros((40, 16, 3), np.float32))
+    with pytest.raises(DataError, match=r"columns acceleration, current, temperature, and .*windows.npy has no names"):
+        evaluate(run, source=str(tmp_path / "windows.npy"))
+    with pytest.raises(DataError, match="no.npz do not exist"):
+        evaluate(run, source=str(tmp_path / "no.npz"))
+
+
+def test_windows_are_not_cut_again_whatever_stride_the_run_was_trained_with(tmp_path):
+    values = machine(60)
+    np.save(tmp_path / "recording.npy", values)
+    record = trained(str(tmp_path / "recording.npy"), tmp_path / "run", "sensor-tiny", **SEQUENCE)
+    windows = values[: len(values) // 16 * 16].reshape(-1, 16, values.shape[1]).astype(np.float32)
+    np.save(tmp_path / "windows.npy", windows)
+    found = evaluate(tmp_path / "run", source=str(tmp_path / "windows.npy"), importance_samples=5)
+    assert found.log_likelihood.images == round(len(windows) / 10)
+    assert found.elbo.negative_elbo_nats == pytest.approx(record.metrics["test_negative_elbo_nats"], rel=0.5)
+
+
 def test_outliers_have_a_likelihood_of_their_own(tmp_path):
     rng = np.random.default_rng(0)
     waves = np.sin(np.arange(16) * 0.6 + rng.uniform(0, 2 * np.pi, (800, 1))) + rng.normal(0, 0.05, (800, 16))
@@ -154,7 +173,7 @@ def test_a_table_of_mixed_columns_is_trained(tmp_path, parts):
     found = evaluate(tmp_path / "run", source=parts, importance_samples=10)
     assert found.elbo.negative_elbo_nats == pytest.approx(record.metrics["test_negative_elbo_nats"], rel=1e-3)
     np.save(tmp_path / "parts.npy", np.zeros((40, 6), np.float32))
-    with pytest.raises(DataError, match=r"trained on the columns of a table \(.*\), and .*parts.npy has no names"):
+    with pytest.raises(DataError, match=r"trained on the columns [^(]*, and .*parts.npy has no names: pass .csv or"):
         evaluate(tmp_path / "run", source=str(tmp_path / "parts.npy"))
 
 

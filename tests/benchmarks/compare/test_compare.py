@@ -201,7 +201,7 @@ def test_what_is_no_result_is_named(tmp_path, bundles, text, message):
 def test_sides_of_two_kinds_are_refused(tmp_path, bundles):
     bundle = bundles.make_bundle(tmp_path / "b")
     (tmp_path / "v.json").write_text(encode(verify_bundle(bundle)))
-    with pytest.raises(ManifestError, match="b is a bundle but .*v.json is not: compare two bundles or two results"):
+    with pytest.raises(ManifestError, match="b is a folder but .*v.json is a file: compare two bundles or two results"):
         compare_paths(bundle, tmp_path / "v.json")
 
 
