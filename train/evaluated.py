@@ -63,8 +63,8 @@ def evaluated_data(run: Run, source: str | None, config: TrainConfig, *, skip_co
     if vae.data is not DataKind.IMAGE and source and holds_items(source, vae.data):
         if any(names):
             raise DataError(
-                f"the run was trained on the columns {', '.join(names[:4])}{', ...' if names[4:] else ''}, and {source} "
-                f"has no names: pass .csv or .parquet files with them"
+                f"the run was trained on the columns {', '.join(names[:4])}{', ...' if names[4:] else ''}, and "
+                f"{source} has no names: pass .csv or .parquet files with them"
             )
         # Of the recordings that the run was trained on; these items are whole.
         config = replace(config, stride=0, truth="", fill_gaps=0)
