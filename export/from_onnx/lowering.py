@@ -229,11 +229,49 @@ def _rms_norm(maker: _Maker) -> Nodes:
     return maker.nodes
 
 
+def _axes_of(maker: _Maker) -> list[int] | None:
+    """Returns the axes of a reduction, an attribute up to opset 17 and an input after it; None of all axes."""
+    axes = maker.get("axes", None)
+    axes = _constant(maker.graph, maker.node, 1) if axes is None else axes
+    return None if axes is None or not len(axes) else [int(axis) for axis in axes]
+
+
+def _sum(maker: _Maker, x: str, *, keepdims: int, last: bool = False) -> str:
+    axes = _axes_of(maker)
+    stored = () if axes is None else (maker.number(axes, np.int64),)
+    return maker.add("ReduceSum", x, *stored, keepdims=keepdims, last=last)
+
+
+# OpenVINO 2026.4.1 ignores the axes that these have in opset 17: findings/openvino_reduce_axes.sh.
+def _sum_of_sizes(maker: _Maker) -> Nodes:
+    _sum(maker, maker.add("Abs", maker.node.input[0]), keepdims=maker.get("keepdims", 1), last=True)
+    return maker.nodes
+
+
+def _log_sum(maker: _Maker) -> Nodes:
+    maker.add("Log", _sum(maker, maker.node.input[0], keepdims=maker.get("keepdims", 1)), last=True)
+    return maker.nodes
+
+
+def _log_sum_exp(maker: _Maker) -> Nodes:
+    x, axes, keeps = maker.node.input[0], _axes_of(maker), maker.get("keepdims", 1)
+    some = {} if axes is None else {"axes": axes}
+    # The largest value in front, so that no exponential overflows.
+    largest = maker.add("ReduceMax", x, keepdims=1, **some)
+    total = _sum(maker, maker.add("Exp", maker.add("Sub", x, largest)), keepdims=keeps)
+    offset = largest if keeps else maker.add("ReduceMax", x, keepdims=0, **some)
+    maker.add("Add", maker.add("Log", total), offset, last=True)
+    return maker.nodes
+
+
 _DECOMPOSED: dict[str, Callable[[_Maker], Nodes]] = {
     "Gelu": _gelu,
     "GroupNormalization": _group_norm,
     "Mish": _mish,
     "RMSNormalization": _rms_norm,
+    "ReduceL1": _sum_of_sizes,
+    "ReduceLogSum": _log_sum,
+    "ReduceLogSumExp": _log_sum_exp,
     "Swish": _swish,
 }
 

@@ -34,6 +34,11 @@ LATER = {
     "group norm": (node("GroupNormalization", "z s s", "y", num_groups=2, epsilon=1e-3), 21),
     "mean": (node("ReduceMean", "z a", "y", keepdims=1), 18),
     "resize": (node("Resize", "z - two", "y", mode="nearest", axes=[2, 3], nearest_mode="floor"), 18),
+    "log-sum-exp": (node("ReduceLogSumExp", "z a", "y", keepdims=1), 18),
+    "log-sum-exp without kept axes": (node("ReduceLogSumExp", "z a", "y", keepdims=0), 18),
+    "log-sum-exp of all": (node("ReduceLogSumExp", "z", "y"), 18),
+    "log-sum-exp, axes in the node": (node("ReduceLogSumExp", "z", "y", axes=[-1]), 17),
+    "L1": (node("ReduceL1", "z a", "y", keepdims=0), 18),
     "cast": (node("Cast", "z", "y", to=TensorProto.FLOAT), 19),
 }
 
@@ -48,6 +53,24 @@ def test_later_operators_compute_the_same(name):
     found = lowered(copy.deepcopy(made))
     assert opset_of(found) == OPSET
     np.testing.assert_allclose(run(found, {"z": z}), expected, atol=1e-6)
+
+
+def test_a_logarithm_of_a_sum_computes_the_same():
+    made = model([node("ReduceLogSum", "z", "y", axes=[1])], {"z": [1, 4]}, {"y": [1, 1]}, {}, 13)
+    z = np.array([[1, 2, 3, 4]], np.float32)
+    np.testing.assert_allclose(run(lowered(raised(made)), {"z": z}), [[np.log(10)]], rtol=1e-6)
+
+
+def test_a_log_sum_exp_of_large_values_is_finite():
+    made = model([node("ReduceLogSumExp", "z a", "y")], {"z": [1, 2]}, {"y": [1, 1]}, {"a": np.array([1])}, 18)
+    z = np.array([[200, 200]], np.float32)
+    np.testing.assert_allclose(run(lowered(made), {"z": z}), [[200 + np.log(2)]], rtol=1e-6)
+
+
+def test_reductions_that_openvino_misreads_are_taken_apart():
+    for kind in ("ReduceL1", "ReduceLogSum", "ReduceLogSumExp"):
+        made = lowered(model([node(kind, "z a", "y")], {"z": [1, 4]}, {"y": [1, 1]}, {"a": np.array([1])}, 18))
+        assert kind not in {item.op_type for item in made.graph.node}
 
 
 def test_an_earlier_opset_is_raised():
