@@ -28,6 +28,7 @@ from pocketvae.export.convert.plain_graphs import (
 from pocketvae.export.convert.repeats import repeats_of, with_resizes
 from pocketvae.export.convert.resizes import BICUBIC, product
 from pocketvae.export.convert.shuffles import fuse_depth_to_space, narrow_shuffles
+from pocketvae.export.convert.softplus import SOFTPLUS, in_range
 from pocketvae.keras.front_end import encoded_items
 from pocketvae.keras.heads import data_head
 from pocketvae.keras.io import import_keras, import_tensorflow
@@ -160,6 +161,12 @@ def expanded_for_tflite(graph: Graph) -> Graph:
     nodes = all_nodes(graph.function.get_concrete_function().graph.as_graph_def())
     if any(node.op == EINSUM and is_refused(equation_of(node)) for node in nodes):
         forms[EINSUM] = expanded
+    return _expanded(graph, frozenset(forms), lambda definition: with_forms(definition, forms))
+
+
+def expanded_for_floats(graph: Graph) -> Graph:
+    """Returns the graph with a softplus that is right for all values in TFLite; the same where it has none."""
+    forms = {SOFTPLUS: in_range}
     return _expanded(graph, frozenset(forms), lambda definition: with_forms(definition, forms))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from pocketvae.errors import ExportError
-from pocketvae.export.convert.graphs import Graph, expanded_for_int16, expanded_for_tflite
+from pocketvae.export.convert.graphs import Graph, expanded_for_floats, expanded_for_int16, expanded_for_tflite
 from pocketvae.export.convert.loops import refuse_loops
 from pocketvae.export.convert.operators import conversion_error, refuse_custom_tflite
 from pocketvae.export.convert.samples import each_sample
@@ -21,7 +21,7 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 
 def convert_float32(graph: Graph) -> bytes:
     """Converts without any quantization."""
-    return convert(graph, lambda converter: None)
+    return convert(expanded_for_floats(graph), lambda converter: None)
 
 
 def convert_float16(graph: Graph) -> bytes:
@@ -32,7 +32,7 @@ def convert_float16(graph: Graph) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
 
-    return convert(graph, configure)
+    return convert(expanded_for_floats(graph), configure)
 
 
 def convert_dynamic_int8(graph: Graph) -> bytes:
@@ -42,7 +42,7 @@ def convert_dynamic_int8(graph: Graph) -> bytes:
     def configure(converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
 
-    return convert(graph, configure)
+    return convert(expanded_for_floats(graph), configure)
 
 
 def convert_int16x8(graph: Graph, calibration: Inputs) -> bytes:
