@@ -6,7 +6,7 @@
 # Seen: EXP, ADD, LOG. Below -17 the sum rounds to 1 and the result to 0, where softplus is exp(x); at -10 it is 0.3 % off.
 # From 89 on it is infinite with XNNPACK, and 88.72 with the built-in kernels, whose EXP ends at float32's largest number.
 # Consequence: an encoder with a standard deviation of softplus(...) returned log-variances of minus infinity, infinity and
-# NaN for items unlike its data, where TensorFlow and onnxruntime return finite ones. export/convert/softplus.py writes
+# NaN for items unlike its data, where TensorFlow and onnxruntime return finite ones. export/convert/float_forms.py writes
 # another form in files that compute in floats.
 #
 # Output seen (CPython 3.11, x86-64): softplus of -20, -10, 5, 89 and 200

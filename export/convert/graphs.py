@@ -11,6 +11,7 @@ from typing import Any
 
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.einsums import EINSUM, equation_of, expanded, is_refused
+from pocketvae.export.convert.float_forms import FLOAT_FORMS, concerns
 from pocketvae.export.convert.lookups import is_direct, with_direct_lookups
 from pocketvae.export.convert.loops import unrolled
 from pocketvae.export.convert.plain_graphs import (
@@ -28,7 +29,6 @@ from pocketvae.export.convert.plain_graphs import (
 from pocketvae.export.convert.repeats import repeats_of, with_resizes
 from pocketvae.export.convert.resizes import BICUBIC, product
 from pocketvae.export.convert.shuffles import fuse_depth_to_space, narrow_shuffles
-from pocketvae.export.convert.softplus import SOFTPLUS, in_range
 from pocketvae.keras.front_end import encoded_items
 from pocketvae.keras.heads import data_head
 from pocketvae.keras.io import import_keras, import_tensorflow
@@ -165,9 +165,10 @@ def expanded_for_tflite(graph: Graph) -> Graph:
 
 
 def expanded_for_floats(graph: Graph) -> Graph:
-    """Returns the graph with a softplus that is right for all values in TFLite; the same where it has none."""
-    forms = {SOFTPLUS: in_range}
-    return _expanded(graph, frozenset(forms), lambda definition: with_forms(definition, forms))
+    """Returns the graph in forms that are right for all values in TFLite's floats; the same where it has none."""
+    if not concerns(all_nodes(graph.function.get_concrete_function().graph.as_graph_def())):
+        return graph
+    return _expanded(graph, frozenset(FLOAT_FORMS), lambda definition: with_forms(definition, FLOAT_FORMS))
 
 
 def expanded_for_int16(graph: Graph) -> Graph:
