@@ -255,7 +255,7 @@ def _log_sum(maker: _Maker) -> Nodes:
 
 def _log_sum_exp(maker: _Maker) -> Nodes:
     x, axes, keeps = maker.node.input[0], _axes_of(maker), maker.get("keepdims", 1)
-    some = {} if axes is None else {"axes": axes}
+    some: dict[str, Any] = {} if axes is None else {"axes": axes}
     # The largest value in front, so that no exponential overflows.
     largest = maker.add("ReduceMax", x, keepdims=1, **some)
     total = _sum(maker, maker.add("Exp", maker.add("Sub", x, largest)), keepdims=keeps)
