@@ -236,20 +236,21 @@ def _axes_of(maker: _Maker) -> list[int] | None:
     return None if axes is None or not len(axes) else [int(axis) for axis in axes]
 
 
-def _sum(maker: _Maker, x: str, *, keepdims: int, last: bool = False) -> str:
-    axes = _axes_of(maker)
+def _sum(maker: _Maker, x: str, axes: list[int] | None, *, keepdims: int, last: bool = False) -> str:
     stored = () if axes is None else (maker.number(axes, np.int64),)
     return maker.add("ReduceSum", x, *stored, keepdims=keepdims, last=last)
 
 
 # OpenVINO 2026.4.1 ignores the axes that these have in opset 17: findings/openvino_reduce_axes.sh.
 def _sum_of_sizes(maker: _Maker) -> Nodes:
-    _sum(maker, maker.add("Abs", maker.node.input[0]), keepdims=maker.get("keepdims", 1), last=True)
+    sizes = maker.add("Abs", maker.node.input[0])
+    _sum(maker, sizes, _axes_of(maker), keepdims=maker.get("keepdims", 1), last=True)
     return maker.nodes
 
 
 def _log_sum(maker: _Maker) -> Nodes:
-    maker.add("Log", _sum(maker, maker.node.input[0], keepdims=maker.get("keepdims", 1)), last=True)
+    total = _sum(maker, maker.node.input[0], _axes_of(maker), keepdims=maker.get("keepdims", 1))
+    maker.add("Log", total, last=True)
     return maker.nodes
 
 
@@ -258,7 +259,7 @@ def _log_sum_exp(maker: _Maker) -> Nodes:
     some: dict[str, Any] = {} if axes is None else {"axes": axes}
     # The largest value in front, so that no exponential overflows.
     largest = maker.add("ReduceMax", x, keepdims=1, **some)
-    total = _sum(maker, maker.add("Exp", maker.add("Sub", x, largest)), keepdims=keeps)
+    total = _sum(maker, maker.add("Exp", maker.add("Sub", x, largest)), axes, keepdims=keeps)
     offset = largest if keeps else maker.add("ReduceMax", x, keepdims=0, **some)
     maker.add("Add", maker.add("Log", total), offset, last=True)
     return maker.nodes
