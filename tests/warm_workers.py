@@ -56,15 +56,20 @@ def connection(kind: str, folder: str, owner: str) -> socket.socket:
     with open(path + ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = socket.socket(socket.AF_UNIX)
-        if not os.path.exists(path):
+        try:
+            found.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):  # none was started, or it has ended
+            import contextlib
             import subprocess
 
-            with open(path + ".log", "w") as log:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(path)
+            with open(path + ".log", "a") as log:
                 command = [sys.executable, os.path.abspath(__file__), "serve", kind, path, owner]
                 subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
             while not os.path.exists(path):
                 os.sched_yield()
-        found.connect(path)
+            found.connect(path)
     return found
 
 
@@ -105,9 +110,16 @@ def accept(listener, selector) -> None:
     import selectors
 
     asked, _ = listener.accept()
-    _, pipes, _, _ = socket.recv_fds(asked, 1, 3)
-    with asked.makefile("r") as lines:
-        request = json.loads(lines.readline())
+    pipes: list[int] = []
+    try:
+        _, pipes, _, _ = socket.recv_fds(asked, 1, 3)
+        with asked.makefile("r") as lines:
+            request = json.loads(lines.readline())
+    except (OSError, ValueError):  # the client was ended before it had asked, as interrupted exports end theirs
+        for number in pipes:
+            os.close(number)
+        asked.close()
+        return
     pid = os.fork()
     if pid == 0:
         selector.close()
@@ -139,6 +151,7 @@ def accept(listener, selector) -> None:
 
 def work(request: dict, pipes: list[int]) -> int:
     """Is the worker, on the client's pipes and in its environment and directory."""
+    import contextlib
     import importlib
     import tempfile
     import traceback
@@ -160,8 +173,9 @@ def work(request: dict, pipes: list[int]) -> int:
     except BaseException:
         traceback.print_exc()
         code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError):  # a program may close its own
+            stream.flush()
     return code
 
 
