@@ -20,6 +20,7 @@ from pocketvae.export.quantize.npu_form import npu_form
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.source import FloatArray, Source
 from pocketvae.export.rewrite_choice import Decision, decide, settle
+from pocketvae.export.unusual import overflow_note
 from pocketvae.formats.arithmetic import read_integer_share
 from pocketvae.formats.layers import read_layers
 from pocketvae.formats.tflite.unread import without_unread
@@ -79,6 +80,7 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
     with open_runner(shown.content, spec.format) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
         found = runner.run_samples(taken(source.golden_inputs, runner.inputs), source.vae.data_range)
+        overflow = overflow_note(runner, spec.component, source) if spec.precision.is_float else ""
     if spec.precision.is_float and not all(np.isfinite(values).all() for values in found.values()):
         raise ExportError("the file returns values that are not finite, which the original does not")
     # Measured before rounding to pixels, which would turn the smallest difference into a whole step.
@@ -93,7 +95,7 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
         outputs=_in_order(outputs, source.golden_outputs),
         batches=shown.batches,
         tolerances=rules.for_artifact(spec, spread),
-        notes=(*made.notes, *shown.notes, *_magnitude_notes(spec, source)),
+        notes=(*made.notes, *shown.notes, *_magnitude_notes(spec, source), *filter(None, [overflow])),
         rewrites=_rewrites(spec, source),
         requires=oldest_runtime(spec.format, shown.content),
         portability=lint(spec.format, shown.content),

@@ -85,9 +85,11 @@ def test_an_artifact_is_measured_against_the_limits_that_verify_holds_it_to(bund
     monkeypatch.setattr(artifacts, "_made", lambda *_: artifacts.Made(content=content, notes=()))
     monkeypatch.setattr(artifacts, "_rewrites", lambda *_: ())
     monkeypatch.setattr(artifacts, "kernel_spread", lambda *_: {"image": 5e-6})
+    monkeypatch.setattr(artifacts, "overflow_note", lambda *_: "not finite")
     artifact = artifacts.make_artifact(spec, source, rules)
     (network,), (limit,) = rules.for_network(spec), artifact.record.tolerances
     assert (network.limit, limit.limit) == (pytest.approx(1e-5), pytest.approx(5e-5))
     # Against the limit of the network alone it would be 3: over the budget, and verify would pass it.
     assert artifact.error_ratio == pytest.approx(0.6, rel=0.05)
     assert artifact.record.file == FileRecord.of("decoder.float32.onnx", content)
+    assert artifact.record.notes == ("not finite",)
