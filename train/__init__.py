@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pocketvae.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from pocketvae.train.config import Architecture, Binarization, Objective, Schedule, TrainConfig
+    from pocketvae.train.config import Architecture, Binarization, Objective, Optimizer, Schedule, TrainConfig
     from pocketvae.train.distribution import Strategy
     from pocketvae.train.evaluate_run import Evaluation, evaluate
     from pocketvae.train.evaluation import ElboEstimate, LikelihoodEstimate
@@ -18,6 +18,7 @@ _MODULES = {
         "Architecture",
         "Binarization",
         "Objective",
+        "Optimizer",
         "Schedule",
         "TrainConfig",
     ),
@@ -49,6 +50,7 @@ __all__ = [
     "Evaluation",
     "LikelihoodEstimate",
     "Objective",
+    "Optimizer",
     "Schedule",
     "Sharing",
     "Strategy",

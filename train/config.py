@@ -63,6 +63,13 @@ class Schedule(enum.StrEnum):
     CONSTANT = "constant"
 
 
+class Optimizer(enum.StrEnum):
+    """What turns gradients into steps."""
+
+    ADAM = "adam"
+    MUON = "muon"
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Everything that decides how a VAE is built and trained, apart from the data.
@@ -115,6 +122,7 @@ class TrainConfig:
             2016, appendix C.8).
         epochs: Passes over the training images.
         batch_size: Images in one optimizer step, over all workers.
+        optimizer: What turns gradients into steps, see `pocketvae.train.optimizer`.
         learning_rate: Highest rate, reached after the warm-up.
         schedule: Learning-rate schedule.
         warmup_steps: Steps of linear warm-up.
@@ -179,6 +187,7 @@ class TrainConfig:
     free_bits_nats: float = 0.0
     epochs: int = 6
     batch_size: int = 64
+    optimizer: Optimizer = Optimizer.ADAM
     learning_rate: float = 2e-3
     schedule: Schedule = Schedule.COSINE
     warmup_steps: int = 200
@@ -305,6 +314,8 @@ class TrainConfig:
         _check(dense or len(self.channels) >= 1, "channels", "at least one size for a convolutional network", ())
         _refuse(dense and bool(self.channels), "channels", f"architecture = '{self.architecture}'", "()")
         _refuse(not dense and self.hidden_layers > 1, "hidden_layers", f"architecture = '{self.architecture}'", "1")
+        muon = self.optimizer is Optimizer.MUON
+        _refuse(dense and muon, "optimizer", f"architecture = '{self.architecture}'", "'adam'")
         _refuse(mlp and self.quantization_friendly, "quantization_friendly", "architecture = 'mlp'", "false")
         residual = self.architecture is Architecture.RESIDUAL
         _refuse(not residual and self.blocks > 0, "blocks", f"architecture = '{self.architecture}'", "0")

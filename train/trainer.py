@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.fields import Channel, ChannelKind
-from pocketvae.keras.io import import_keras, import_tensorflow
+from pocketvae.keras.io import import_tensorflow
 from pocketvae.numerics.likelihoods import places
 from pocketvae.train import objective
 from pocketvae.train.augmentation import augment
@@ -19,6 +19,7 @@ from pocketvae.train.config import Objective, TrainConfig
 from pocketvae.train.distribution import Workers
 from pocketvae.train.mixed_precision import bfloat16_products, check_devices
 from pocketvae.train.model import Noise, Terms, VaeModel
+from pocketvae.train.optimizer import make_optimizer
 from pocketvae.vae_spec import DataKind, Likelihood, PriorKind
 
 
@@ -56,10 +57,9 @@ class Trainer:
             SpecError: the configuration asks for bfloat16, and a GPU would train.
         """
         check_devices(config.bfloat16)
-        tf, keras = import_tensorflow(), import_keras()
+        tf = import_tensorflow()
         self.config, self.model, self._workers = config, model, workers
-        # Keras's older Adam computes the same step in one pass over the weights, where the newer takes eight.
-        self.optimizer = keras.optimizers.legacy.Adam(config.learning_rate, global_clipnorm=config.max_gradient_norm)
+        self.optimizer = make_optimizer(config)
         self._weights = model.trainable_variables()
         self._decayed = _kernels(config, model)
         # So that a checkpoint can be read before the first step.

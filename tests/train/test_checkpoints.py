@@ -11,6 +11,7 @@ from pocketvae.train.loop import EpochMetrics, LoopState
 
 pytestmark = pytest.mark.slow
 FULL = {"likelihood": "gaussian", "prior": "realnvp", "couplings": 2, "coupling_units": 4, "ema_decay": 0.9}
+MUON = {"architecture": "conv", "channels": [8, 16], "optimizer": "muon"}
 
 
 def epoch(number, elbo):
@@ -53,7 +54,7 @@ def checkpoints(folder, parts, data):
     return Checkpoints(folder, parts.trainer, identify(data))
 
 
-@pytest.mark.parametrize("changes", [{}, FULL, {"prior": "vamp", "components": 3}], ids=["plain", "full", "vamp"])
+@pytest.mark.parametrize("changes", [{}, FULL, {"prior": "vamp", "components": 3}, MUON], ids=["plain", "full", "vamp", "muon"])
 def test_a_training_goes_on_from_a_checkpoint_bit_for_bit(make_parts, small_data, tmp_path, changes):
     first = make_parts(**changes)
     take_steps(first, small_data, range(3))

@@ -89,6 +89,7 @@ def test_a_value_out_of_range_is_refused(changes, message):
         ({"latent_maps": [0, 0]}, "latent_maps must be 2 sizes, one for each of channels, not all 0"),
         ({"latent_maps": [-1, 2]}, "latent_maps must be 2 sizes, one for each of channels, not all 0"),
         ({**MLP, "blocks": 1}, "blocks has no effect with architecture = 'mlp'"),
+        ({**MLP, "optimizer": "muon"}, "optimizer has no effect with architecture = 'mlp': set optimizer = 'adam'"),
         ({"components": 3}, "components has no effect with prior = 'standard': set components = 0"),
         ({**FLOW, "components": 3}, "components has no effect with prior = 'realnvp'"),
         ({"prior": "mixture"}, "components must be at least 1 for a mixture prior"),

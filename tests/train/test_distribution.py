@@ -21,6 +21,7 @@ SHARED = {
     "coupling_units": 4,
     "ema_decay": 0.9,
 }
+CONVOLVED = {"epochs": 1, "architecture": "conv", "channels": [8, 16], "optimizer": "muon"}
 # Ends a deadlock, and nothing that is merely slow.
 _LIMIT_S = 900
 
@@ -116,6 +117,24 @@ def test_two_devices_train_the_same_model_as_one(tmp_path, small_npz, small_conf
     assert done.returncode == 0, done.stderr
     assert "refused: batch_size must be a multiple of the 2 replicas, got 9" in done.stdout
     assert_nearly_the_same_run(weights_of, tmp_path / "run", alone)
+
+
+def test_kernels_are_orthogonalized_for_all_devices_together(tmp_path, small_npz, small_config, weights_of):
+    """Of a gradient's parts, not of each part: the sum of two orthogonal matrices is not one."""
+    config = small_config(**CONVOLVED)
+    train(source=str(small_npz), out=tmp_path / "alone", config=config, preset="x")
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES, str(small_npz), str(tmp_path / "run"), json.dumps(config.as_dict())],
+        capture_output=True,
+        text=True,
+        timeout=_LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    one, other = weights_of(tmp_path / "run"), weights_of(tmp_path / "alone")
+    for name, weights in one.items():
+        for a, b in zip(weights, other[name], strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-3, err_msg=name)
 
 
 def test_one_device_is_a_single_replica(tmp_path, small_npz, small_config, alone, weights_of):

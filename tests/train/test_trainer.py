@@ -33,6 +33,8 @@ EVERY_KIND = [
     {"conditional": True},
     {"architecture": "residual", "channels": [2, 3], "blocks": 1},
     {"jit_compile": True},
+    {"architecture": "conv", "channels": [8, 16], "optimizer": "muon"},
+    {"architecture": "conv", "channels": [8, 16], "optimizer": "muon", "jit_compile": True},
 ]
 
 
