@@ -67,9 +67,7 @@ def note(monkeypatch):
 
 
 def test_a_file_that_overflows_where_the_original_does_not_is_noted(note):
-    assert note(File(literal)) == (
-        "z_log_var not finite for inputs 100 times as large as usual, where the original is"
-    )
+    assert note(File(literal)) == ("z_log_var not finite for inputs 100 times as large as usual, where the original is")
 
 
 def test_the_smallest_factor_is_named(note):

@@ -54,7 +54,9 @@ def checkpoints(folder, parts, data):
     return Checkpoints(folder, parts.trainer, identify(data))
 
 
-@pytest.mark.parametrize("changes", [{}, FULL, {"prior": "vamp", "components": 3}, MUON], ids=["plain", "full", "vamp", "muon"])
+@pytest.mark.parametrize(
+    "changes", [{}, FULL, {"prior": "vamp", "components": 3}, MUON], ids=["plain", "full", "vamp", "muon"]
+)
 def test_a_training_goes_on_from_a_checkpoint_bit_for_bit(make_parts, small_data, tmp_path, changes):
     first = make_parts(**changes)
     take_steps(first, small_data, range(3))
