@@ -80,9 +80,9 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
     with open_runner(shown.content, spec.format) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
         found = runner.run_samples(taken(source.golden_inputs, runner.inputs), source.vae.data_range)
+        if spec.precision.is_float and not all(np.isfinite(values).all() for values in found.values()):
+            raise ExportError("the file returns values that are not finite, which the original does not")
         overflow = overflow_note(runner, spec.component, source) if spec.precision.is_float else ""
-    if spec.precision.is_float and not all(np.isfinite(values).all() for values in found.values()):
-        raise ExportError("the file returns values that are not finite, which the original does not")
     # Measured before rounding to pixels, which would turn the smallest difference into a whole step.
     spread = kernel_spread(spec.format, made.content, source) if spec.precision.is_float else {}
     record = ArtifactRecord(

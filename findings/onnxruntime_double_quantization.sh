@@ -5,8 +5,8 @@
 # what a file of QuantizeLinear and DequantizeLinear returns.
 # Seen: of two pairs in a row one is left, that of the finer step, whichever came first: the output is a multiple of 0.1. Without
 # optimization both are computed.
-# Consequence: a quantized file says more than its last scale can hold, so that it differs from a device that requantizes, by up to
-# half a step of the coarser scale. pocketvae's goldens of integer files are compared on the target itself (docs/edge-targets.md).
+# Consequence: a quantized file returns values finer than its last scale can represent, and so differs from a device that requantizes
+# by up to half a step of the coarser scale. pocketvae's goldens of integer files are compared on the target itself (docs/edge-targets.md).
 #
 # Output seen (onnx 1.23.2, CPython 3.11, x86-64): of 0.14, 0.26 and 0.41
 #   steps of 0.1, then 0.3, default optimizations: 0.1 0.3 0.4

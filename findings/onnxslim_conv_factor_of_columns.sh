@@ -4,13 +4,15 @@
 # Guess: a Mul behind a Conv is put into its weights where the factor is one number or has the shape [C, 1, 1]; a factor of shape
 # [W] is broadcast along the last axis, the width, and stays.
 # Seen: where width and channels are as many, a factor of shape [W] is multiplied into the channels of the weights and the bias, so
-# that every column has the wrong factor, without a word. Of another width the Mul stays.
+# that every column has the wrong factor, without a word. Of another width, or expanded over the channels, it stays.
 # Consequence: windows over a feature map, or position weights, are lost where a map is as wide as it has channels, as 8x8x8 and
 # 4x4x4 latents are. pocketvae compares every file with its original (docs/edge-targets.md).
 #
 # Output seen (onnx 1.23.2, onnxruntime 1.32.0, CPython 3.11, x86-64): largest difference of the simplified file
 #   4 channels, width 4, factor [4, 1, 1]: 0.0 (Conv)
 #   4 channels, width 4, factor [4]: 3.0 (Conv)
+#   4 channels, width 4, factor [1, 1, 1, 4]: 3.0 (Conv)
+#   4 channels, width 4, factor [1, 4, 1, 4]: 0.0 (Conv Mul)
 #   4 channels, width 5, factor [5]: 0.0 (Conv Mul)
 set -euo pipefail
 folder=$(mktemp -d)
@@ -54,14 +56,15 @@ def run(content, width):
 
 
 found = []
-for width, shape in ((4, (4, 1, 1)), (4, (4,)), (5, (5,))):
-    before = model(width, np.arange(1, shape[0] + 1, dtype=np.float32).reshape(shape))
+for width, shape in ((4, (4, 1, 1)), (4, (4,)), (4, (1, 1, 1, 4)), (4, (1, 4, 1, 4)), (5, (5,))):
+    values = np.arange(1, max(shape) + 1, dtype=np.float32)
+    before = model(width, np.broadcast_to(values, shape) if shape[-1] > 1 else values.reshape(shape))
     expected = run(before, width)
     after = onnxslim.slim(before)
     difference = float(np.abs(run(after, width) - expected).max())
     kept = " ".join(node.op_type for node in after.graph.node)
     print(f"{CHANNELS} channels, width {width}, factor {list(shape)}: {difference} ({kept})")
     found.append(difference)
-sys.exit(found != [0.0, 3.0, 0.0])
+sys.exit(found != [0.0, 3.0, 3.0, 0.0, 0.0])
 PYTHON
 "$folder/venv/bin/python" "$folder/factors.py" 2>/dev/null

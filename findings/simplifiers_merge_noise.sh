@@ -11,7 +11,8 @@
 # Output seen (onnx 1.23.2, onnxruntime 1.32.0, CPython 3.11, x86-64): noise of two nodes
 #   RandomNormal: as it was different, onnxsim the same, onnxoptimizer the same, onnxslim different
 #   RandomNormalLike: as it was different, onnxsim the same, onnxoptimizer the same, onnxslim the same
-#   Bernoulli, without optimization: as it was different, onnxsim the same, onnxoptimizer the same, onnxslim the same
+#   Bernoulli: as it was different, onnxsim the same, onnxoptimizer the same, onnxslim the same
+#   RandomNormalLike, seeds 1 and 2: as it was different, onnxsim different, onnxoptimizer different, onnxslim different
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -31,12 +32,13 @@ from onnx import TensorProto, helper
 x = np.full((4, 16), 0.5, np.float32)
 
 
-def model(operator):
+def model(operator, seeds):
     """Returns a model of two nodes, whose outputs are what each adds to the input."""
     given, attributes = ([], {"shape": x.shape}) if operator == "RandomNormal" else (["x"], {})
     nodes = []
-    for noise, total in (("a", "y"), ("b", "z")):
-        nodes += [helper.make_node(operator, given, [noise], **attributes)]
+    for index, (noise, total) in enumerate((("a", "y"), ("b", "z"))):
+        seed = {"seed": float(seeds[index])} if seeds else {}
+        nodes += [helper.make_node(operator, given, [noise], **attributes, **seed)]
         nodes += [helper.make_node("Add", ["x", noise], [total])]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, x.shape) for name in "xyz"]
     graph = helper.make_graph(nodes, "noise", ends[:1], ends[1:])
@@ -58,11 +60,15 @@ ways = {
     "onnxslim": onnxslim.slim,
 }
 found = []
-for operator in ("RandomNormal", "RandomNormalLike", "Bernoulli"):
-    equal = {way: are_equal(of(model(operator))) for way, of in ways.items()}
-    name = f"{operator}, without optimization" if operator == "Bernoulli" else operator
+for name, operator, seeds in (
+    ("RandomNormal", "RandomNormal", ()),
+    ("RandomNormalLike", "RandomNormalLike", ()),
+    ("Bernoulli", "Bernoulli", ()),
+    ("RandomNormalLike, seeds 1 and 2", "RandomNormalLike", (1, 2)),
+):
+    equal = {way: are_equal(of(model(operator, seeds))) for way, of in ways.items()}
     print(f"{name}: " + ", ".join(f"{way} {'the same' if same else 'different'}" for way, same in equal.items()))
     found.append(list(equal.values()))
-sys.exit(found != [[False, True, True, False], [False, True, True, True], [False, True, True, True]])
+sys.exit(found != [[False, True, True, False], [False, True, True, True], [False, True, True, True], [False] * 4])
 PYTHON
 "$folder/venv/bin/python" "$folder/noise.py" 2>/dev/null

@@ -52,6 +52,24 @@ def test_a_client_that_ends_before_it_has_asked_costs_nothing(warm_workers, fold
     assert work(folder).stdout.split() == ["{", '"a":', "1", "}"]
 
 
+def test_what_a_server_left_behind_that_ended_as_it_began_is_in_nobody_s_way(warm_workers, folder, tmp_path):
+    assert work(folder).returncode == 0
+    (server,) = servers(tmp_path)
+    os.kill(server, signal.SIGKILL)
+    while servers(tmp_path):
+        time.sleep(0.01)
+    (path,) = (tmp_path / folder).glob("r*[0-9]")
+    path.rename(f"{path}.bound")
+    assert work(folder).returncode == 0
+
+
+def test_a_server_that_cannot_begin_is_told_of(folder):
+    command = [sys.executable, str(PROGRAM), "runtimes", folder, "no number", "base64", "-e"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert "the server of warm workers ended with code 1" in done.stderr
+    assert done.returncode == 1
+
+
 def test_a_server_that_has_ended_is_started_again(folder, tmp_path):
     assert work(folder).returncode == 0
     (server,) = servers(tmp_path)

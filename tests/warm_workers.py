@@ -39,7 +39,10 @@ def client(kind: str, folder: str, owner: str, module: str, *arguments: str) -> 
         # The pipes' ends must close with the worker's.
         for number in (0, 1, 2):
             os.close(number)
-        code = int(server.makefile().readline() or 1)
+        ended = server.makefile().readline()
+        if not ended:
+            sys.exit("the server of warm workers ended before it took the request")
+        code = int(ended)
     if code < 0:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
@@ -62,12 +65,16 @@ def connection(kind: str, folder: str, owner: str) -> socket.socket:
             import contextlib
             import subprocess
 
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(path)
+            for left in (path, path + ".bound"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(left)
             with open(path + ".log", "a") as log:
                 command = [sys.executable, os.path.abspath(__file__), "serve", kind, path, owner]
-                subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                given = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, "start_new_session": True}
+                server = subprocess.Popen(command, **given)
             while not os.path.exists(path):
+                if server.poll() is not None:
+                    sys.exit(f"the server of warm workers ended with code {server.returncode}: see {path}.log")
                 os.sched_yield()
             found.connect(path)
     return found

@@ -54,13 +54,13 @@ class Trainer:
             workers: The replicas that share the work.
 
         Raises:
-            SpecError: the configuration asks for bfloat16, and a GPU would train.
+            SpecError: the configuration asks for bfloat16, and a GPU would train; or for an optimizer without effect.
         """
         check_devices(config.bfloat16)
         tf = import_tensorflow()
         self.config, self.model, self._workers = config, model, workers
-        self.optimizer = make_optimizer(config)
         self._weights = model.trainable_variables()
+        self.optimizer = make_optimizer(config, self._weights)
         self._decayed = _kernels(config, model)
         # So that a checkpoint can be read before the first step.
         self.optimizer._create_all_weights(self._weights)

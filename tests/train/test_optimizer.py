@@ -80,10 +80,23 @@ def test_momentum_goes_on(make_parts, small_data):
 
 
 def test_adam_keeps_nothing_for_what_is_not_its(make_parts):
-    parts = make_parts(**CONV, optimizer="muon")
-    optimizer = parts.trainer.optimizer
-    named = {weight.name: optimizer.get_slot_names() for weight in parts.model.trainable_variables()}
-    assert named
-    sizes = sum(variable.numpy().size for variable in optimizer.variables())
-    plain = sum(variable.numpy().size for variable in make_parts(**CONV).trainer.optimizer.variables())
-    assert plain - sizes == 4 * 4 * 8 * 16 + 9 * 16 * 32
+    def size(**changes):
+        return sum(variable.numpy().size for variable in make_parts(**CONV, **changes).trainer.optimizer.variables())
+
+    # One number in place of two for every value of both kernels.
+    assert size() - size(optimizer="muon") == 4 * 4 * 8 * 16 + 9 * 16 * 32
+
+
+def test_height_and_width_count_as_inputs(make_parts):
+    from pocketvae.train.optimizer import is_orthogonalized
+
+    parts = make_parts(architecture="conv", channels=[16, 32], hidden_units=8, optimizer="muon")
+    wide = [weight.name for weight in parts.model.trainable_variables() if is_orthogonalized(weight)]
+    assert wide == ["down_0/kernel:0", "down_1/kernel:0", "up_1/kernel:0"]
+
+
+def test_muon_without_a_kernel_for_it_is_refused(make_parts):
+    from pocketvae.errors import SpecError
+
+    with pytest.raises(SpecError, match=r"optimizer has no effect with channels = \[2, 3\], .*set optimizer = 'adam'"):
+        make_parts(architecture="conv", channels=[2, 3], optimizer="muon")
