@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forked workers need Linux")
 
-PROGRAM = Path(__file__).with_name("warm_workers.py")
+PROGRAM = Path(__file__).parents[1] / "warm_workers.py"
 
 
 @pytest.fixture(scope="module")
