@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +24,7 @@ _NARROWEST = 16
 
 def is_orthogonalized(weight: Any) -> bool:
     """Whether Muon is for a weight: a kernel of a convolution, height x width x inputs and outputs at least 16 each."""
-    rows, columns = _matrix(weight.shape)
-    return len(weight.shape) == 4 and min(rows, columns) >= _NARROWEST
+    return len(weight.shape) == 4 and min(_matrix(weight.shape)) >= _NARROWEST
 
 
 def orthogonalized(matrix: Any) -> Any:
@@ -95,8 +95,5 @@ def _with_muon(adam: Any) -> Any:
 
 def _matrix(shape: Any) -> tuple[int, int]:
     """Returns a kernel's rows, what an output is summed over, and columns."""
-    *rows, columns = shape or (1,)
-    count = 1
-    for size in rows:
-        count *= int(size)
-    return count, int(columns)
+    *rows, columns = shape
+    return math.prod(rows), columns

@@ -42,6 +42,15 @@ def servers(folder):
     return [one.pid for one in found if "serve" in (one.info["cmdline"] or ()) and one.info["cwd"] == str(folder)]
 
 
+def kill_server(folder):
+    """Ends the only server of a folder and returns its id."""
+    (server,) = servers(folder)
+    os.kill(server, signal.SIGKILL)
+    while servers(folder):
+        time.sleep(0.01)
+    return server
+
+
 def work(folder):
     command = [sys.executable, str(PROGRAM), "runtimes", folder, str(os.getpid()), "json.tool"]
     return subprocess.run(command, input='{"a":1}', capture_output=True, text=True, timeout=60)
@@ -54,10 +63,7 @@ def test_a_client_that_ends_before_it_has_asked_costs_nothing(warm_workers, fold
 
 def test_what_a_server_left_behind_that_ended_as_it_began_is_in_nobody_s_way(warm_workers, folder, tmp_path):
     assert work(folder).returncode == 0
-    (server,) = servers(tmp_path)
-    os.kill(server, signal.SIGKILL)
-    while servers(tmp_path):
-        time.sleep(0.01)
+    kill_server(tmp_path)
     (path,) = (tmp_path / folder).glob("r*[0-9]")
     path.rename(f"{path}.bound")
     assert work(folder).returncode == 0
@@ -72,9 +78,6 @@ def test_a_server_that_cannot_begin_is_told_of(folder):
 
 def test_a_server_that_has_ended_is_started_again(folder, tmp_path):
     assert work(folder).returncode == 0
-    (server,) = servers(tmp_path)
-    os.kill(server, signal.SIGKILL)
-    while servers(tmp_path):
-        time.sleep(0.01)
+    server = kill_server(tmp_path)
     assert work(folder).returncode == 0
     assert servers(tmp_path) not in ([], [server])

@@ -105,17 +105,22 @@ train(source=source, out=Path(out), config=config, preset="x", strategy=Strategy
 """
 
 
-def test_two_devices_train_the_same_model_as_one(tmp_path, small_npz, small_config, alone, weights_of):
-    values = json.dumps(small_config(**SHARED).as_dict())
+def train_on_two_devices(source, out, config):
+    """Trains in a process with two devices and returns what it printed."""
     done = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES, str(small_npz), str(tmp_path / "run"), values],
+        [sys.executable, "-c", TWO_DEVICES, str(source), str(out), json.dumps(config.as_dict())],
         capture_output=True,
         text=True,
         timeout=_LIMIT_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "refused: batch_size must be a multiple of the 2 replicas, got 9" in done.stdout
+    return done.stdout
+
+
+def test_two_devices_train_the_same_model_as_one(tmp_path, small_npz, small_config, alone, weights_of):
+    said = train_on_two_devices(small_npz, tmp_path / "run", small_config(**SHARED))
+    assert "refused: batch_size must be a multiple of the 2 replicas, got 9" in said
     assert_nearly_the_same_run(weights_of, tmp_path / "run", alone)
 
 
@@ -123,14 +128,7 @@ def test_kernels_are_orthogonalized_for_all_devices_together(tmp_path, small_npz
     """Of a gradient's parts, not of each part: the sum of two orthogonal matrices is not one."""
     config = small_config(**CONVOLVED)
     train(source=str(small_npz), out=tmp_path / "alone", config=config, preset="x")
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES, str(small_npz), str(tmp_path / "run"), json.dumps(config.as_dict())],
-        capture_output=True,
-        text=True,
-        timeout=_LIMIT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    train_on_two_devices(small_npz, tmp_path / "run", config)
     one, other = weights_of(tmp_path / "run"), weights_of(tmp_path / "alone")
     for name, weights in one.items():
         for a, b in zip(weights, other[name], strict=True):
