@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 from pocketvae.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from pocketvae.train.config import Architecture, Binarization, Objective, Optimizer, Schedule, TrainConfig
+    from pocketvae.train.config import (
+        Activation,
+        Architecture,
+        Binarization,
+        Objective,
+        Optimizer,
+        Schedule,
+        TrainConfig,
+    )
     from pocketvae.train.distribution import Strategy
     from pocketvae.train.evaluate_run import Evaluation, evaluate
     from pocketvae.train.evaluation import ElboEstimate, LikelihoodEstimate
@@ -15,6 +23,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "pocketvae.train.config": (
+        "Activation",
         "Architecture",
         "Binarization",
         "Objective",
@@ -44,6 +53,7 @@ _MODULES = {
 
 __all__ = [
     "PRESETS",
+    "Activation",
     "Architecture",
     "Binarization",
     "ElboEstimate",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pocketvae.keras.io import import_keras
-from pocketvae.train.config import Architecture, TrainConfig
+from pocketvae.train.config import Activation, Architecture, TrainConfig
 from pocketvae.train.latent_maps import LatentMap, coarsest_extent, latent_maps, latent_size
 from pocketvae.train.layers import crop, depth_to_space, part_of, with_label
 from pocketvae.vae_spec import DataKind, VaeSpec
@@ -36,7 +36,7 @@ def build_encoder(config: TrainConfig, vae: VaeSpec) -> Any:
             x = make.residual_blocks(x, config.blocks, f"down_{index}")
             stages.append(x)
         features, label = with_label(make.keras.Flatten(name="flatten")(x), vae)
-        features = make.dense(features, config.hidden_units, "hidden", activation=_relu(config))
+        features = make.dense(features, config.hidden_units, "hidden", activation=_activation(config))
         if config.latent_maps:
             moments = _moments_of_levels(config, vae, stages, features)
             return import_keras().Model([given, *label] if label else given, moments, name="encoder")
@@ -86,7 +86,7 @@ def build_decoder(config: TrainConfig, vae: VaeSpec) -> Any:
         features = make.hidden_layers(features)
         outputs = [make.dense_data(features, vae, f"pixels{suffix}") for suffix in _heads(vae)]
     else:
-        features = make.dense(features, config.hidden_units, "hidden", activation=_relu(config))
+        features = make.dense(features, config.hidden_units, "hidden", activation=_activation(config))
         outputs = _upsample(make, features, vae, {level.stage: _as_map(make, z, level) for level in levels})
     inputs = [z, *label] if label else z
     return import_keras().Model(inputs, outputs if len(outputs) > 1 else outputs[0], name="decoder")
@@ -99,10 +99,13 @@ def smallest_side(config: TrainConfig) -> int:
 
 def _stage_activation(config: TrainConfig) -> str | None:
     # A residual block starts with its own activation.
-    return None if config.blocks else _relu(config)
+    return None if config.blocks else _activation(config)
 
 
-def _relu(config: TrainConfig) -> str:
+def _activation(config: TrainConfig) -> str:
+    """Returns Keras's name of the nonlinearity."""
+    if config.activation is Activation.SILU:
+        return "swish"
     return "relu6" if config.quantization_friendly else "relu"
 
 
@@ -195,7 +198,7 @@ class _Layers:
             if self.config.architecture is Architecture.MLP:
                 x = self.gated(x, self.config.hidden_units, name)
             else:
-                x = self.dense(x, self.config.hidden_units, name, activation=_relu(self.config))
+                x = self.dense(x, self.config.hidden_units, name, activation=_activation(self.config))
         return x
 
     def gated(self, x: Any, units: int, name: str) -> Any:
@@ -221,21 +224,25 @@ class _Layers:
     def residual_blocks(self, x: Any, count: int, name: str) -> Any:
         """ReLU, 3x3, ReLU, 3x3, added to the input (He et al. 2016, figure 4e, without normalization); ReLU last.
 
+        Or what the configuration has in place of ReLU.
+
         The last convolution of a block is initialized to zero, so that a deep network starts as a shallow one (Zhang
         et al. 2019).
         """
         for index in range(count):
             block, filters = f"{name}_block_{index}", x.shape[-1]
-            y = self.rectified(x, f"{block}_relu")
-            y = self.conv(y, filters, 3, f"{block}_conv_0", activation=_relu(self.config))
+            y = self.activated(x, block)
+            y = self.conv(y, filters, 3, f"{block}_conv_0", activation=_activation(self.config))
             size = self._extent(3)
             y = self.keras.Conv2D(filters, size, padding="same", kernel_initializer="zeros", name=f"{block}_conv_1")(y)
             x = self.keras.Add(name=f"{block}_add")([x, y])
-        return self.rectified(x, f"{name}_relu") if count else x
+        return self.activated(x, name) if count else x
 
-    def rectified(self, x: Any, name: str) -> Any:
+    def activated(self, x: Any, name: str) -> Any:
+        if self.config.activation is Activation.SILU:
+            return self.keras.Activation("swish", name=f"{name}_silu")(x)
         bound = RELU_BOUND if self.config.quantization_friendly else None
-        return self.keras.ReLU(bound, name=name)(x)
+        return self.keras.ReLU(bound, name=f"{name}_relu")(x)
 
     def depth_to_space(self, x: Any, name: str) -> Any:
         """Depth-to-space with block size 2; of sequences a reshape."""

@@ -89,6 +89,11 @@ def test_a_value_out_of_range_is_refused(changes, message):
         ({"latent_maps": [0, 0]}, "latent_maps must be 2 sizes, one for each of channels, not all 0"),
         ({"latent_maps": [-1, 2]}, "latent_maps must be 2 sizes, one for each of channels, not all 0"),
         ({**MLP, "blocks": 1}, "blocks has no effect with architecture = 'mlp'"),
+        ({**MLP, "activation": "silu"}, "activation has no effect with architecture = 'mlp': set activation = 'relu'"),
+        (
+            {"activation": "silu", "quantization_friendly": True},
+            "activation must be relu for quantization_friendly networks, got silu",
+        ),
         ({**MLP, "optimizer": "muon"}, "optimizer has no effect with architecture = 'mlp': set optimizer = 'adam'"),
         ({"components": 3}, "components has no effect with prior = 'standard': set components = 0"),
         ({**FLOW, "components": 3}, "components has no effect with prior = 'realnvp'"),

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pocketvae.train import Architecture, TrainConfig
+from pocketvae.train import Activation, Architecture, TrainConfig
 from pocketvae.train.latent_maps import latent_maps, latent_size
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, class_label, vector_latent
 
@@ -12,6 +12,7 @@ CONV = TrainConfig(latent_dim=3, channels=(4, 6), hidden_units=8)
 RESIDUAL = replace(CONV, architecture=Architecture.RESIDUAL, blocks=2)
 MLP = replace(CONV, architecture=Architecture.MLP, channels=(), hidden_layers=2)
 MAPS = replace(RESIDUAL, latent_maps=(1, 2))
+SILU = replace(MAPS, activation=Activation.SILU)
 DEEP = replace(CONV, channels=(2, 3, 4, 5, 6))
 
 
@@ -62,7 +63,7 @@ def test_networks_map_every_image_size_onto_its_parameters(config, shape, likeli
     assert [value.name for value in decoder.inputs] == (["z", "label"] if label_count else ["z"])
 
 
-@pytest.mark.parametrize("config", [CONV, RESIDUAL, MAPS, MLP])
+@pytest.mark.parametrize("config", [CONV, RESIDUAL, MAPS, SILU, MLP])
 @pytest.mark.parametrize("label_count", [0, 4])
 def test_networks_hold_no_random_custom_or_transposed_layer(config, label_count):
     for model in build(config, spec((28, 28, 1), config, label_count=label_count)):
@@ -240,6 +241,23 @@ def test_quantization_friendly_networks_bound_every_rectified_value(config):
         names = [layer.name for layer in other.layers if _rectifier(layer) is not None]
         assert [layer.name for layer in rectified] == names
         assert all(_rectifier(layer) == np.inf for layer in other.layers if layer.name in names)
+
+
+@pytest.mark.parametrize("config", [CONV, RESIDUAL, MAPS, replace(MLP, architecture=Architecture.DENSE)])
+def test_silu_takes_the_place_of_every_relu(config):
+    networks = build(replace(config, activation=Activation.SILU), spec((8, 8, 1), config))
+    for smooth, plain in zip(networks, build(config, spec((8, 8, 1), config)), strict=True):
+        rectified = [_rectifier(layer) is not None for layer in plain.layers]
+        assert any(rectified)
+        assert [_is_silu(layer) for layer in smooth.layers] == rectified
+
+
+def _is_silu(layer):
+    activation = getattr(layer, "activation", None)
+    if activation is None:
+        return False
+    x = np.linspace(-20, 20, 41, dtype=np.float32)
+    return np.allclose(activation(x), x / (1 + np.exp(-x)), atol=1e-6)
 
 
 def _rectifier(layer):

@@ -32,6 +32,7 @@ EVERY_KIND = [
     {"prior": "vamp", "components": 3, "objective": "iwae", "importance_samples": 2, "doubly_reparameterized": True},
     {"conditional": True},
     {"architecture": "residual", "channels": [2, 3], "blocks": 1},
+    {"architecture": "residual", "channels": [2, 3], "blocks": 1, "activation": "silu"},
     {"jit_compile": True},
     {"architecture": "conv", "channels": [8, 16], "optimizer": "muon"},
     {"architecture": "conv", "channels": [8, 16], "optimizer": "muon", "jit_compile": True},
