@@ -176,7 +176,7 @@ def _draw(
 def make_contender(request: Mapping[str, Any]) -> Contender:
     """Builds what a request names, with the weights of the reference in its folder."""
     config, folder = with_overrides(TrainConfig(), request["config"]), Path(request["folder"])
-    start_tensorflow(onednn=config.onednn, threads=config.threads)
+    start_tensorflow(onednn=config.onednn, threads=config.threads, remapped=config.is_remapped)
     images = np.load(folder / "images.npy", allow_pickle=False)
     reference = dict(np.load(folder / "reference.npz", allow_pickle=False))
     if request["kind"] == "pocketvae":
@@ -195,7 +195,7 @@ class _Worker:
     def train(self, request: Mapping[str, Any]) -> dict[str, Any]:
         if request.get("kind") == "reference":
             config, folder = with_overrides(TrainConfig(), request["config"]), Path(request["folder"])
-            start_tensorflow(onednn=config.onednn, threads=config.threads)
+            start_tensorflow(onednn=config.onednn, threads=config.threads, remapped=config.is_remapped)
             arrays = make_reference(config, np.load(folder / "images.npy", allow_pickle=False))
             np.savez(folder / "reference.npz", **arrays)
             return {"facts": {"losses": arrays["losses"].tolist()}}

@@ -229,6 +229,11 @@ class TrainConfig:
         return (self.resize, self.resize) if self.resize else None
 
     @property
+    def is_remapped(self) -> bool:
+        """Whether TensorFlow's remapper can fuse layers; with oneDNN it fails on a sum that a ReLU and a sum read."""
+        return not (self.onednn and self.blocks > 1 and self.activation is Activation.RELU)
+
+    @property
     def is_augmented(self) -> bool:
         """Whether training images are changed at random."""
         return self.mirror or self.shift_pixels > 0 or self.zoom > 0
@@ -332,7 +337,9 @@ class TrainConfig:
         silu = self.activation is Activation.SILU
         _refuse(mlp and silu, "activation", "architecture = 'mlp'", "'relu'")
         _refuse(mlp and self.quantization_friendly, "quantization_friendly", "architecture = 'mlp'", "false")
-        _check(not silu or not self.quantization_friendly, "activation", "relu for quantization_friendly networks", "silu")
+        _check(
+            not silu or not self.quantization_friendly, "activation", "relu for quantization_friendly networks", "silu"
+        )
         residual = self.architecture is Architecture.RESIDUAL
         _refuse(not residual and self.blocks > 0, "blocks", f"architecture = '{self.architecture}'", "0")
         self._check_latent_maps()

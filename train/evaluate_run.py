@@ -105,7 +105,7 @@ def evaluate(
         check_enough(data.test)
     test = data.test if image_count is None else data.test.take(slice(image_count))
     progress(Progress(stage="loading TensorFlow", done=0, total=1))
-    start_tensorflow(onednn=config.onednn, threads=config.threads)
+    start_tensorflow(onednn=config.onednn, threads=config.threads, remapped=config.is_remapped)
     model = load_vae(run)
     evaluator = Evaluator(model, seed=seed)
     elbo = evaluator.elbo(test)

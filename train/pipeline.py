@@ -101,7 +101,7 @@ def train(
         "lower batch_size, importance_samples, channels or hidden_units",
     )
     progress(Progress(stage="loading TensorFlow", done=0, total=1))
-    start_tensorflow(onednn=config.onednn, threads=config.threads)
+    start_tensorflow(onednn=config.onednn, threads=config.threads, remapped=config.is_remapped)
     workers = Workers.start(strategy, config.batch_size)
     with workers.scope():
         session = _Session.begin(config, data, workers)

@@ -73,7 +73,7 @@ class ImportanceJob:
         run = open_run(self.run)
         config = with_overrides(TrainConfig(), run.record.config)
         data = evaluated_data(run, self.source, config, skip_corrupt=self.skip_corrupt)
-        start_tensorflow(onednn=config.onednn, threads=self.threads)
+        start_tensorflow(onednn=config.onednn, threads=self.threads, remapped=config.is_remapped)
         yield partial(self._of_block, Evaluator(load_vae(run), seed=self.seed), data.test)
 
     def _of_block(self, evaluator: Evaluator, items: ItemSet, block: Block) -> Arrays:

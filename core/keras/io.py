@@ -80,12 +80,13 @@ def import_tensorflow(*, onednn: bool = False) -> Any:
     return tensorflow
 
 
-def start_tensorflow(*, onednn: bool, threads: int) -> Any:
+def start_tensorflow(*, onednn: bool, threads: int, remapped: bool = True) -> Any:
     """Imports TensorFlow for one long job with a given number of threads.
 
     Args:
         onednn: See `import_tensorflow`.
         threads: Threads used by one operation; 0 for one per core.
+        remapped: Let its remapper fuse layers. Where that would fail, it prints an error and changes nothing.
 
     Raises:
         TargetError: TensorFlow is not installed.
@@ -98,6 +99,8 @@ def start_tensorflow(*, onednn: bool, threads: int) -> Any:
             tf.config.threading.set_inter_op_parallelism_threads(threads)
         except RuntimeError as e:
             raise TrainingError("TensorFlow's threads cannot be changed after its first operation") from e
+    # Always said, so that a second job of the same process begins like the first of another.
+    tf.config.optimizer.set_experimental_options({"remapping": remapped})
     return tf
 
 

@@ -1,3 +1,7 @@
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -324,3 +328,33 @@ def test_plain_dense_layers_are_rectified():
     encoder, _ = build(replace(DENSE, quantization_friendly=True), spec((2, 2, 1)))
     names = [layer.activation.__name__ for layer in encoder.layers if layer.name.startswith("hidden")]
     assert names == ["relu6", "relu6"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"blocks": 2}, {"blocks": 2, "quantization_friendly": True}], ids=["relu", "relu6"]
+)
+def test_tensorflow_prints_no_error_about_layers_that_it_cannot_fuse(changes):
+    """A process of its own: whether oneDNN is on is decided when TensorFlow is imported."""
+    program = """
+import json, sys
+import numpy as np
+from pocketvae.keras.io import start_tensorflow
+from pocketvae.train import TrainConfig, with_overrides
+from pocketvae.train.networks import build_decoder
+from pocketvae.vae_spec import VaeSpec, vector_latent
+changes = {"architecture": "residual", "channels": [4, 8], "latent_dim": 3, "onednn": True, **json.loads(sys.argv[1])}
+config = with_overrides(TrainConfig(), changes)
+tf = start_tensorflow(onednn=True, threads=1, remapped=config.is_remapped)
+decoder = build_decoder(config, VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(3)))
+assert np.isfinite(tf.function(decoder)(tf.ones((2, 3)))).all()
+"""
+    environ = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(changes)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+        env=environ,
+    )
+    assert "remapper" not in done.stderr
