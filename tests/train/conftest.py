@@ -79,6 +79,21 @@ class Parts:
     trainer: Any
     evaluator: Any
 
+    def step(self, data: Any, number: int = 0, *, count: int = 16, **knobs: Any) -> float:
+        """Takes a step on the first training images and returns its loss.
+
+        Args:
+            data: `small_data`.
+            number: Determines the noise: the same number on the same weights is the same loss.
+            count: B, how many images.
+            knobs: Of `StepKnobs`, in place of a rate of 0.01 and a beta of 1.
+        """
+        from pocketvae.train.trainer import StepKnobs
+
+        batch = data.train.take(slice(count))
+        settings = StepKnobs(**{"learning_rate": 0.01, "beta": 1.0, **knobs})
+        return float(self.trainer.step(batch.images, batch.labels, number, settings))
+
 
 @pytest.fixture(scope="session")
 def make_parts(small_config, small_data):

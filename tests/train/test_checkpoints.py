@@ -34,13 +34,7 @@ def reached(*elbos, losses=()):
 
 
 def take_steps(parts, data, numbers):
-    from pocketvae.train.trainer import StepKnobs
-
-    batch = data.train.take(slice(8))
-    return [
-        parts.trainer.step(batch.images, batch.labels, number, StepKnobs(learning_rate=0.01, beta=1.0))
-        for number in numbers
-    ]
+    return [parts.step(data, number, count=8) for number in numbers]
 
 
 def everything(parts):

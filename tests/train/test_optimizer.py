@@ -10,17 +10,10 @@ pytestmark = pytest.mark.slow
 CONV = {"architecture": "residual", "channels": [8, 16], "hidden_units": 8}
 
 
-def step(parts, data, number=0, rate=0.01):
-    from pocketvae.train.trainer import StepKnobs
-
-    batch = data.train.take(slice(16))
-    return parts.trainer.step(batch.images, batch.labels, number, StepKnobs(learning_rate=rate, beta=1.0))
-
-
 def changes(parts, data, **knobs):
     """Returns what one step changes of every weight, with its name."""
     before = [weight.numpy() for weight in parts.model.trainable_variables()]
-    step(parts, data, **knobs)
+    parts.step(data, **knobs)
     after = parts.model.trainable_variables()
     return [(weight.name, weight.numpy() - old) for weight, old in zip(after, before, strict=True)]
 
@@ -52,8 +45,8 @@ def test_a_wide_kernel_changes_in_all_directions_alike_and_the_others_as_with_ad
     from pocketvae.train.optimizer import is_orthogonalized
 
     rate = 0.01
-    muon = changes(make_parts(**CONV, optimizer="muon"), small_data, rate=rate)
-    adam = changes(make_parts(**CONV), small_data, rate=rate)
+    muon = changes(make_parts(**CONV, optimizer="muon"), small_data, learning_rate=rate)
+    adam = changes(make_parts(**CONV), small_data, learning_rate=rate)
     wide = []
     for (name, change), (_, other) in zip(muon, adam, strict=True):
         if not is_orthogonalized(change):
@@ -71,9 +64,9 @@ def test_a_wide_kernel_changes_in_all_directions_alike_and_the_others_as_with_ad
 def test_momentum_goes_on(make_parts, small_data):
     parts = make_parts(**CONV, optimizer="muon")
     (kernel,) = (weight for weight in parts.model.trainable_variables() if weight.name == "up_1/kernel:0")
-    step(parts, small_data, number=0)
+    parts.step(small_data)
     first = parts.trainer.optimizer.get_slot(kernel, "momentum").numpy()
-    step(parts, small_data, number=0, rate=1e-12)
+    parts.step(small_data, learning_rate=1e-12)
     second = parts.trainer.optimizer.get_slot(kernel, "momentum").numpy()
     # Almost the same gradient again, as the step before changed the weights a little.
     assert np.abs(second).sum() == pytest.approx(1.95 * np.abs(first).sum(), rel=0.2)

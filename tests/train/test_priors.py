@@ -234,15 +234,12 @@ def test_pseudo_inputs_begin_as_training_images(make_parts, small_data):
 
 def test_training_moves_the_pseudo_inputs_and_the_frozen_mixture_samples_from_them(make_parts, small_data):
     from pocketvae.train.priors import log_density
-    from pocketvae.train.trainer import StepKnobs
 
     parts = vamp_parts(make_parts)
     model = parts.model
     before = model.pseudo_inputs.numpy()
     for number in range(3):
-        parts.trainer.step(
-            small_data.train.images[:8], np.zeros(8, np.int32), number, StepKnobs(learning_rate=0.1, beta=1.0)
-        )
+        parts.step(small_data, number, count=8, learning_rate=0.1)
     assert np.abs(model.pseudo_inputs.numpy() - before).max() > 0.01
     model.freeze_components()
     z = np.random.default_rng(0).normal(0, 1.5, (40, 3)).astype(np.float32)

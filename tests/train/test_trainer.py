@@ -3,14 +3,6 @@ import pytest
 
 pytestmark = pytest.mark.slow
 FLOW = {"prior": "realnvp", "couplings": 2, "coupling_units": 4}
-KNOBS = {"learning_rate": 0.01, "beta": 1.0}
-
-
-def step(parts, data, number=0, count=16, **knobs):
-    from pocketvae.train.trainer import StepKnobs
-
-    batch = data.train.take(slice(count))
-    return parts.trainer.step(batch.images, batch.labels, number, StepKnobs(**{**KNOBS, **knobs}))
 
 
 def weights(parts):
@@ -43,7 +35,7 @@ EVERY_KIND = [
 def test_steps_on_one_batch_lower_its_loss(make_parts, small_data, changes):
     parts = make_parts(**changes)
     # The same number is the same noise, so the losses are of the same function.
-    losses = [step(parts, small_data, number=5) for _ in range(6)]
+    losses = [parts.step(small_data, number=5) for _ in range(6)]
     assert losses[1] < losses[0]
     assert losses[-1] < losses[1]
 
@@ -69,24 +61,24 @@ def test_the_loss_is_the_mean_negative_bound(make_parts, small_data):
     bound = np.log(np.mean(np.exp(four - four.max()), axis=0)) + four.max()
     sampled = terms(flow, 1)
     free_kl = np.sum(np.maximum(np.mean(terms(free, 1).kl, axis=0), 0.4))
-    assert step(elbo, small_data, 3) == pytest.approx(reconstruction + kl, rel=1e-5)
-    assert step(make_parts(), small_data, 3, beta=0.5) == pytest.approx(reconstruction + 0.5 * kl, rel=1e-5)
-    assert step(iwae, small_data, 3) == pytest.approx(-bound.mean(), rel=1e-5)
-    assert step(flow, small_data, 3) == pytest.approx(-np.mean(sampled.log_weights()), rel=1e-5)
-    assert step(free, small_data, 3) == pytest.approx(reconstruction + free_kl, rel=1e-5)
+    assert elbo.step(small_data, 3) == pytest.approx(reconstruction + kl, rel=1e-5)
+    assert make_parts().step(small_data, 3, beta=0.5) == pytest.approx(reconstruction + 0.5 * kl, rel=1e-5)
+    assert iwae.step(small_data, 3) == pytest.approx(-bound.mean(), rel=1e-5)
+    assert flow.step(small_data, 3) == pytest.approx(-np.mean(sampled.log_weights()), rel=1e-5)
+    assert free.step(small_data, 3) == pytest.approx(reconstruction + free_kl, rel=1e-5)
 
 
 def test_a_bound_of_one_importance_sample_is_the_elbo_of_that_sample(make_parts, small_data):
     # With a learned prior the ELBO's divergence is sampled too, so both losses are the same number.
     elbo, iwae = make_parts(**FLOW), make_parts(objective="iwae", importance_samples=1, **FLOW)
     for number in range(3):
-        assert step(elbo, small_data, number) == pytest.approx(step(iwae, small_data, number), rel=1e-5)
+        assert elbo.step(small_data, number) == pytest.approx(iwae.step(small_data, number), rel=1e-5)
 
 
 def test_the_same_seed_gives_the_same_steps_bit_for_bit(make_parts, small_data):
     changes = {"likelihood": "gaussian", "ema_decay": 0.9, **FLOW}
     one, same, other = make_parts(**changes), make_parts(**changes), make_parts(seed=1, **changes)
-    losses = [[step(parts, small_data, number) for number in range(4)] for parts in (one, same, other)]
+    losses = [[parts.step(small_data, number) for number in range(4)] for parts in (one, same, other)]
     assert losses[0] == losses[1] != losses[2]
     for a, b in zip(weights(one), weights(same), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -96,7 +88,7 @@ def test_averaged_weights_are_the_moving_average_of_the_weights(make_parts, smal
     parts = make_parts(ema_decay=0.5)
     expected = weights(parts)
     for number in range(12):
-        step(parts, small_data, number)
+        parts.step(small_data, number)
         decay = min(0.5, (1 + number) / (10 + number))
         expected = [
             decay * average + (1 - decay) * weight for average, weight in zip(expected, weights(parts), strict=True)
@@ -112,7 +104,7 @@ def test_averaged_weights_are_the_moving_average_of_the_weights(make_parts, smal
 
 def test_the_weights_come_back_when_the_block_fails(make_parts, small_data):
     parts = make_parts(ema_decay=0.9)
-    step(parts, small_data)
+    parts.step(small_data)
     current = weights(parts)
     with pytest.raises(ZeroDivisionError), parts.trainer.averaged_weights():
         raise ZeroDivisionError
@@ -122,7 +114,7 @@ def test_the_weights_come_back_when_the_block_fails(make_parts, small_data):
 
 def test_without_averages_the_weights_stay_as_they_are(make_parts, small_data):
     parts = make_parts()
-    step(parts, small_data)
+    parts.step(small_data)
     current = weights(parts)
     with parts.trainer.averaged_weights():
         for before, inside in zip(current, weights(parts), strict=True):
@@ -132,7 +124,7 @@ def test_without_averages_the_weights_stay_as_they_are(make_parts, small_data):
 def test_gradients_are_scaled_down_to_their_global_norm(make_parts, small_data):
     def first_moments(max_norm):
         parts = make_parts(max_gradient_norm=max_norm)
-        step(parts, small_data)
+        parts.step(small_data)
         # After one step Adam's first moment is a tenth of the gradient.
         optimizer = parts.trainer.optimizer
         return [10 * optimizer.get_slot(weight, "m").numpy() for weight in parts.model.trainable_variables()]
@@ -148,7 +140,7 @@ def test_the_rate_is_that_of_the_step(make_parts, small_data):
     def change(rate):
         parts = make_parts()
         before = weights(parts)
-        step(parts, small_data, learning_rate=rate)
+        parts.step(small_data, learning_rate=rate)
         return norm([a - b for a, b in zip(weights(parts), before, strict=True)])
 
     # Adam's first step is the rate times the gradient's sign.
@@ -158,15 +150,15 @@ def test_the_rate_is_that_of_the_step(make_parts, small_data):
 
 def test_a_step_of_one_sample_is_that_of_the_elbo(make_parts, small_data):
     bound = {"objective": "iwae", "importance_samples": 4}
-    single = step(make_parts(**bound), small_data, single_sample=True)
-    assert single == pytest.approx(step(make_parts(objective="iwae"), small_data), rel=1e-6)
-    assert step(make_parts(**bound), small_data) < single - 0.1
+    single = make_parts(**bound).step(small_data, single_sample=True)
+    assert single == pytest.approx(make_parts(objective="iwae").step(small_data), rel=1e-6)
+    assert make_parts(**bound).step(small_data) < single - 0.1
 
 
 def test_images_stay_as_they_are_when_a_step_says_so(make_parts, small_data):
-    moved = step(make_parts(shift_pixels=2), small_data)
-    still = step(make_parts(shift_pixels=2), small_data, augmented=False)
-    assert still == pytest.approx(step(make_parts(), small_data), rel=1e-6)
+    moved = make_parts(shift_pixels=2).step(small_data)
+    still = make_parts(shift_pixels=2).step(small_data, augmented=False)
+    assert still == pytest.approx(make_parts().step(small_data), rel=1e-6)
     assert abs(moved - still) > 1e-3
 
 
@@ -174,7 +166,7 @@ def test_decayed_kernels_shrink_by_the_rate_and_nothing_else_does(make_parts, sm
     def after_a_step(**config):
         parts = make_parts(**config)
         before = weights(parts)
-        step(parts, small_data, learning_rate=0.01)
+        parts.step(small_data, learning_rate=0.01)
         return before, weights(parts)
 
     before, free = after_a_step()
@@ -191,7 +183,7 @@ def test_decayed_kernels_shrink_by_the_rate_and_nothing_else_does(make_parts, sm
 def test_the_components_of_a_prior_do_not_decay(make_parts, small_data, prior):
     def components(decay):
         parts = make_parts(prior=prior, components=4, weight_decay=decay)
-        step(parts, small_data)
+        parts.step(small_data)
         model = parts.model
         return [model.pseudo_inputs] if prior == "vamp" else model.prior.trainable_variables
 
@@ -229,9 +221,9 @@ def test_a_gaussian_variance_is_that_of_the_residual_after_any_number_of_steps(m
 def test_a_step_uses_the_optimal_variance_of_its_own_batch(make_parts, small_data):
     parts = make_parts(likelihood="gaussian")
     parts.model.variance.assign(123.0)
-    loss = step(parts, small_data, learning_rate=0.0)
+    loss = parts.step(small_data, learning_rate=0.0)
     parts.model.variance.assign(1e-3)
-    assert step(parts, small_data, learning_rate=0.0) == loss
+    assert parts.step(small_data, learning_rate=0.0) == loss
 
 
 def test_a_checkpoint_holds_all_that_goes_on(make_parts):
