@@ -11,7 +11,7 @@ from typing import Any
 
 from pocketvae.errors import SpecError, unknown_name
 from pocketvae.parsing import parse_toml, quoted
-from pocketvae.train.config import Architecture, Objective, TrainConfig
+from pocketvae.train.config import Activation, Architecture, Objective, Optimizer, TrainConfig
 from pocketvae.vae_spec import DataKind, Likelihood, PriorKind
 
 # A flow as the prior: with a sharp likelihood the posteriors are far from N(0, I), and so its samples would be poor.
@@ -105,18 +105,21 @@ PRESETS: Mapping[str, TrainConfig] = {
         _MNIST,
         latent_dim=31,
         latent_maps=(0, 1),
+        blocks=2,
+        activation=Activation.SILU,
         couplings=24,
         coupling_units=256,
         objective=Objective.IWAE,
         importance_samples=5,
         doubly_reparameterized=True,
         # As in mnist-mlp, in three phases: changed digits, digits as they are, and these with five samples.
-        importance_warmup_epochs=134,
-        augmented_epochs=122,
+        importance_warmup_epochs=66,
+        augmented_epochs=55,
         shift_pixels=1,
         zoom=0.05,
         validation_images=1000,
-        epochs=160,
+        epochs=77,
+        optimizer=Optimizer.MUON,
         learning_rate=2e-3,
     ),
     "rgb32": _RGB32,
