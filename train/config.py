@@ -37,7 +37,7 @@ class Activation(enum.StrEnum):
     """The nonlinearity of convolutional and plain dense networks.
 
     RELU: max(0, x), or ReLU6 in networks for 8 bits. SILU: x * sigmoid(x) (Elfwing et al. 2018; Ramachandran et al.
-    2017 as Swish), which is smooth: fewer epochs reach the same likelihood, and every runtime takes longer.
+    2017 as Swish), which is smooth, and of two operators in exported files.
     """
 
     RELU = "relu"

@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -330,10 +329,8 @@ def test_plain_dense_layers_are_rectified():
     assert names == ["relu6", "relu6"]
 
 
-@pytest.mark.parametrize(
-    "changes", [{"blocks": 2}, {"blocks": 2, "quantization_friendly": True}], ids=["relu", "relu6"]
-)
-def test_tensorflow_prints_no_error_about_layers_that_it_cannot_fuse(changes):
+@pytest.mark.parametrize("changes", [{}, {"quantization_friendly": True}], ids=["relu", "relu6"])
+def test_tensorflow_prints_no_error_about_layers_that_it_cannot_fuse(monkeypatch, changes):
     """A process of its own: whether oneDNN is on is decided when TensorFlow is imported."""
     program = """
 import json, sys
@@ -342,19 +339,18 @@ from pocketvae.keras.io import start_tensorflow
 from pocketvae.train import TrainConfig, with_overrides
 from pocketvae.train.networks import build_decoder
 from pocketvae.vae_spec import VaeSpec, vector_latent
-changes = {"architecture": "residual", "channels": [4, 8], "latent_dim": 3, "onednn": True, **json.loads(sys.argv[1])}
-config = with_overrides(TrainConfig(), changes)
-tf = start_tensorflow(onednn=True, threads=1, remapped=config.is_remapped)
+residual = {"architecture": "residual", "channels": [4, 8], "blocks": 2, "latent_dim": 3, "onednn": True}
+config = with_overrides(TrainConfig(), {**residual, **json.loads(sys.argv[1])})
+tf = start_tensorflow(onednn=config.onednn, threads=1, remapped=config.is_remapped)
 decoder = build_decoder(config, VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(3)))
 assert np.isfinite(tf.function(decoder)(tf.ones((2, 3)))).all()
 """
-    environ = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     done = subprocess.run(
         [sys.executable, "-c", program, json.dumps(changes)],
         capture_output=True,
         text=True,
         check=True,
         timeout=300,
-        env=environ,
     )
     assert "remapper" not in done.stderr
