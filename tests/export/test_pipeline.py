@@ -150,6 +150,18 @@ def test_no_artifact_has_an_operator_outside_the_standard_or_a_random_one(tiny_b
         assert not any("RANDOM" in kind.upper() or "FLEX" in kind.upper() or kind == "CUSTOM" for kind in kinds)
 
 
+def test_onnx_files_say_their_padding_in_pixels(tiny_bundle):
+    # Runtimes read auto_pad differently.
+    attributes = [
+        {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+        for path in tiny_bundle.glob("*.onnx")
+        for node in onnx.load(path).graph.node
+        if node.op_type in ("Conv", "ConvTranspose", "QLinearConv", "MaxPool", "AveragePool")
+    ]
+    assert any("pads" in found for found in attributes)
+    assert {found.get("auto_pad", b"NOTSET") for found in attributes} <= {b"NOTSET", b"VALID"}
+
+
 def test_onnx_quantized_weights_are_unsigned(tiny_bundle):
     # Signed ones saturate on x86 without VNNI: seen as an error of 211/255 on one CPU and none on another.
     for name in ("decoder.int8.onnx", "decoder.dynamic_int8.onnx"):
