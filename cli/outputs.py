@@ -17,30 +17,25 @@ from pocketvae.errors import SpecError
 
 # Arguments of all commands by their names in the parsers.
 _WRITTEN = tuple("out json junit markdown html csv timeline roc save_worst export_dir android_test serving".split())  # noqa: SIM905
-# Some of these are written too, by commands that read them again.
-_READ = tuple(
-    "bundle path run before after results baseline config file db tables calibration decoder encoder vae recipe".split()  # noqa: SIM905
-)
 _MANIFEST = "manifest.json"
 # An address as a path, which has lost a slash; one letter is a drive of Windows.
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)")
+# Read, but where the second argument is given: then the command writes it.
+_FITTED = {"calibration": "calibrate", "tables": "fit"}
 # Texts that are paths or names of sources.
-_SOURCES = ("data", "images", "normal")
+_SOURCES = ("data", "images", "normal", "calibrate_scores")
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:
     """Checks the outputs of a command before it begins.
 
     Raises:
-        SpecError: two of them are one file, one is something that the command reads, or one is a file of a bundle or
-            lies in the package's own.
+        SpecError: two of them are one file, one is something that the command reads or would replace the folder of
+            it, or one is a file of a bundle or lies in the package's own.
     """
-    read = {path.resolve(): path for name in _READ for path in _paths(getattr(arguments, name, None))}
-    fleet = Path(getattr(arguments, "targets", ""))
-    if fleet.suffix == ".toml":
-        read[fleet.resolve()] = fleet
+    read = {path.resolve(): path for path in _inputs(arguments)}
     taken: dict[Path, str] = {}
-    for name in _WRITTEN:
+    for name in _written(arguments):
         option = f"--{name.replace('_', '-')}"
         for path in _paths(getattr(arguments, name, None)):
             place = path.resolve()
@@ -48,6 +43,9 @@ def check_outputs(arguments: argparse.Namespace) -> None:
                 raise SpecError(f"{taken[place]} and {option} name the same file {path}: choose two")
             if place in read:
                 raise SpecError(f"{option} names {path}, which this command reads: choose another")
+            inside = next((given for found, given in read.items() if place in found.parents), None)
+            if inside is not None and getattr(arguments, "force", False):
+                raise SpecError(f"{option} names {path}, and {inside} in it is read by this command: choose another")
             taken[place] = option
             check_writable(path, option)
             _check_no_part(place, path, option)
@@ -80,6 +78,21 @@ def check_apart(option: str, out: Path, test: Path) -> None:
     bundle, folder = out.resolve(), test.resolve()
     if bundle == folder or bundle in folder.parents or folder in bundle.parents:
         raise SpecError(f"{option} must be a folder beside --out {out}, got {test}")
+
+
+def _written(arguments: argparse.Namespace) -> list[str]:
+    return [*_WRITTEN, *(name for name, fits in _FITTED.items() if getattr(arguments, fits, False))]
+
+
+def _inputs(arguments: argparse.Namespace) -> Iterator[Path]:
+    """Yields all paths that the command does not write; texts that may be one, such as sources, where they exist."""
+    written = _written(arguments)
+    for name, value in vars(arguments).items():
+        if name not in written:
+            yield from _paths(value)
+        if name in _SOURCES or (name == "targets" and Path(str(value)).suffix == ".toml"):
+            texts = value if isinstance(value, list | tuple) else [value]
+            yield from (Path(text) for text in texts if isinstance(text, str) and Path(text).exists())
 
 
 def _paths(value: object) -> list[Path]:

@@ -8,7 +8,7 @@ import pytest
 from pocketvae.bundle.demo import demo_folder
 from pocketvae.cli.catalogue import COMMANDS
 from pocketvae.cli.main import build_parser
-from pocketvae.cli.outputs import _READ, _WRITTEN, check_no_addresses, check_outputs
+from pocketvae.cli.outputs import _WRITTEN, check_no_addresses, check_outputs
 
 
 @pytest.fixture
@@ -59,12 +59,39 @@ def test_what_is_read_is_not_written(refused, tmp_path):
     assert result.read_text() == "{}"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_argument_that_is_a_path_is_read_or_written(command):
-    known = {*_READ, *_WRITTEN}
-    paths = {action.dest for action in build_parser(command).chosen._actions if action.type is Path}
-    # Sources of data are read as folders, archives or names.
-    assert paths - known <= {"images", "original_decoder", "original_encoder", "custom_code", "code", "data"}
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("score b mine.npy --calibration n.json --csv mine.npy", "--csv"),
+        ("score b mine.npy --calibration mine.npy --calibrate", "--calibration"),
+        ("score b other.npy --normal mine.npy --calibration n.json --roc mine.npy", "--roc"),
+        ("compress b mine.npy --tables mine.npy --fit", "--tables"),
+        ("interpolate b --images other.npy mine.npy --out mine.npy --force", "--out"),
+        ("distil mine.npy --out mine.npy --speedup 2 --force", "--out"),
+        ("export --decoder mine.npy --out mine.npy --force", "--out"),
+        ("export r --data mnist --calibrate-scores mine.npy --out mine.npy --force", "--out"),
+        ("verify b --data mine.npy --save-worst mine.npy", "--save-worst"),
+        ("train --data folder --out ./folder --force", "--out"),
+        ("train --data folder/photos --out folder --force", "--out"),
+        ("export folder/run --out folder --force", "--out"),
+        ("app folder/run --platform web --out folder --force", "--out"),
+    ],
+)
+def test_no_source_and_no_folder_around_one_is_written(refused, tmp_path, monkeypatch, words, option):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder" / "photos").mkdir(parents=True)
+    (tmp_path / "folder" / "run").mkdir()
+    (tmp_path / "mine.npy").write_bytes(b"mine")
+    refused(f"{option} names .* this command", *words.split())
+    assert (tmp_path / "mine.npy").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_argument_that_is_a_path_is_read_or_written(name):
+    paths = {action.dest for action in build_parser(name).chosen._actions if action.type not in (None, int, float, str)}
+    inputs = "run path before after results bundle source file db baseline config recipe vae decoder encoder"
+    read = {*inputs.split(), *["original_decoder", "original_encoder", "custom_code", "calibration", "tables"]}
+    assert paths <= {*read, *_WRITTEN}
 
 
 def test_what_is_no_path_is_left_alone():
