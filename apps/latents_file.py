@@ -116,7 +116,10 @@ def _write_parquet(path: Path, latents: _Arrays, source: SourceImages) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(pyarrow.table(_columns(latents, source)), path)
+    columns = _columns(latents, source)
+    # Parquet holds UTF-8 alone, which a file name need not be.
+    columns["name"] = [name.encode("utf-8", "replace").decode() for name in source.names]
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
 
 
 def _latents(posterior: Posterior, latents: Sequence[Latent]) -> _Arrays:

@@ -44,13 +44,15 @@ def check_sound(vae: VaeSpec, count: int, rate_hz: float | None) -> int:
     wanted = vae.rate_hz if rate_hz is None else rate_hz
     if wanted is None:
         raise SpecError("a .wav needs the time steps in a second, which this model does not say: pass --rate HZ")
-    if not 1 <= round(wanted) <= _HIGHEST_RATE_HZ:
-        raise SpecError(f"a .wav needs a rate of 1 to {_HIGHEST_RATE_HZ} Hz, got {wanted:g}")
+    if not 1 <= wanted <= _HIGHEST_RATE_HZ or wanted != int(wanted):
+        raise SpecError(
+            f"a .wav needs a rate in whole Hz, 1 to {_HIGHEST_RATE_HZ}, got {wanted:g}: pass another --rate HZ"
+        )
     steps, channels = vae.data_shape
     if channels > _MOST_CHANNELS or count * steps * channels * _SAMPLE_BYTES > _LARGEST_BYTES:
         raise DataError(f"a .wav holds at most 4 GB and {_MOST_CHANNELS} channels: write fewer, or name an .npz")
     _soundfile()
-    return round(wanted)
+    return int(wanted)
 
 
 def write_sound(

@@ -113,7 +113,7 @@ class SourceImages:
         """Returns the labels to call a model with: the given one or, for a conditional VAE, the images' own.
 
         Raises:
-            SpecError: a label is given but the VAE is not class-conditional.
+            SpecError: a label is given but the VAE is not class-conditional, or does not have that class.
             DataError: a label is none of the model's classes, or the labels come from subfolders, and their number
                 differs from the model's classes.
         """
@@ -122,6 +122,8 @@ class SourceImages:
             raise SpecError(f"images have one label each, but this VAE takes {names}: use it from Python")
         if label is not None and vae.label_count == 0:
             raise SpecError(f"the model does not take a label, got {label}: this VAE is not class-conditional")
+        if label is not None and not 0 <= label < vae.label_count:
+            raise SpecError(f"the label must be 0 to {vae.label_count - 1}, got {label}")
         if label is not None or vae.label_count == 0:
             return label
         # In a folder without two of the classes, class 7 would become 5, and nothing would look wrong.
@@ -135,6 +137,23 @@ class SourceImages:
             if len(unknown):
                 raise DataError(f"labels must be 0 to {vae.label_count - 1}, got {unknown[0]}")
         return self.labels
+
+    def decoder_labels(self, vae: VaeSpec, label: int | None) -> npt.NDArray[np.int32] | None:
+        """Returns `[N]`, the class of every item, which a decoder needs also where the encoder takes none.
+
+        Returns None for a VAE without classes.
+
+        Raises:
+            SpecError: see `labels_for`.
+            DataError: see there, or neither the items have labels nor is one given.
+        """
+        own = self.labels_for(vae, label)
+        if own is None and vae.label_count:
+            raise DataError(
+                f"the decoder needs a label of 0 to {vae.label_count - 1} for every item: name items with labels, "
+                "or pass --label"
+            )
+        return None if own is None else np.broadcast_to(np.asarray(own, np.int32), (len(self),))
 
 
 def load_images(

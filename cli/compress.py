@@ -71,7 +71,6 @@ def _check_options(arguments: argparse.Namespace) -> None:
 
 
 def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, terminal: Terminal) -> str:
-    import numpy as np
 
     from pocketvae.apps import PixelTraining, fit_tables, load_training_items
     from pocketvae.bundle.demo import check_writable
@@ -91,8 +90,7 @@ def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, termi
         windowing=models.windowing(arguments),
         progress=terminal.step,
     )
-    own = source.labels_for(bundle.vae, arguments.label)
-    labels = None if own is None else np.broadcast_to(np.asarray(own, np.int32), (len(source),))
+    labels = source.decoder_labels(bundle.vae, arguments.label)
     data = fit_tables(bundle, source.images, labels, training, models.choice(arguments), terminal.step)
     write_bytes(tables, data)
     plural = kind_of(bundle.vae.data).plural

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         start=arguments.start,
         count=arguments.count,
         temperature=arguments.temperature,
-        label=int(label) if label is not None and label.lstrip("-").isdigit() else label,
+        label=int(label) if label is not None and re.fullmatch(r"-?[0-9]+", label) else label,
         conditions=models.named_conditions(arguments.condition),
         choice=models.choice(arguments),
     )
@@ -63,14 +64,14 @@ def run(arguments: argparse.Namespace) -> int:
     with Terminal(quiet=arguments.quiet) as terminal:
 
         def on_cluster(
-            bundle: ModelBundle, request: GenerateRequest, progress: ProgressCallback
+            bundle: ModelBundle, request: GenerateRequest, done: int, progress: ProgressCallback
         ) -> AbstractContextManager[Iterator[Items]]:
             from pocketvae.apps.clusters.commands import generated_on_cluster
 
             del progress
             # A folder of images has an unfinished folder of its own beside it.
             out = arguments.out if arguments.out.suffix else arguments.out.with_name(f"{arguments.out.name}.items")
-            return generated_on_cluster(clusters.make_run(bundle, out, arguments, terminal), request)
+            return generated_on_cluster(clusters.make_run(bundle, out, arguments, terminal), request, done)
 
         kind = generate_to(
             arguments.bundle,

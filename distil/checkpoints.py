@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -125,10 +124,6 @@ class Checkpoints:
             TrainingError: the checkpoint is damaged.
         """
         read_checkpoint(_tracked(learner), self._folder / state.weights)
-
-    def drop(self) -> None:
-        """Removes the checkpoints of a finished distillation."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _tracked(learner: Learner) -> Any:

@@ -68,7 +68,9 @@ def export_command(source: Source, out: Path) -> str:
     """Returns the command that exports the models of `write_models`, as it is typed."""
     vae, encoder = source.vae, _encoder(source)
     words = ["pocketvae", "export", "--decoder", str(out / f"{Component.DECODER}.keras")]
-    words += ["--decoder-output", _DECODER_OUTPUT[squashing(vae)]]
+    # A sigmoid that is scaled to another range is told by its last layers, and is none of the names.
+    if squashing(vae) != "sigmoid" or vae.data_range == (0, 1):
+        words += ["--decoder-output", _DECODER_OUTPUT[squashing(vae)]]
     if vae.data is not DataKind.IMAGE:
         words += ["--data-kind", str(vae.data)]
     if vae.label_count:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.distil import outputs
-from pocketvae.distil.checkpoints import MILESTONE, Checkpoints, State
+from pocketvae.distil.checkpoints import FOLDER_NAME, MILESTONE, Checkpoints, State
 from pocketvae.distil.config import DistilConfig
 from pocketvae.distil.conversion import convert
 from pocketvae.distil.evidence import check_budgets, gather
@@ -90,8 +90,9 @@ def distil(
             material = Material(teacher=teacher, examples=examples)
             session = _Session(opened, material, config, checkpoints, meter, progress)
             record = session.run(folder, out, state or session.search(tell))
-        checkpoints.drop()
-        shutil.rmtree(folder / _WORK_FOLDER, ignore_errors=True)
+    # Only now: what is refused the name of the output goes on from them.
+    for name in (FOLDER_NAME, _WORK_FOLDER):
+        shutil.rmtree(out / name, ignore_errors=True)
     return record
 
 

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.bundle.reference import REFERENCE_NAME, held_out_count, read_reference
+from pocketvae.data.dataset import ImageSplits
+from pocketvae.data.items import ItemSet
 from pocketvae.data.values import load_values
 from pocketvae.data.windows import WHOLE
 from pocketvae.errors import SpecError
@@ -98,7 +100,11 @@ def _normal_items(
         values = load_values(source, vae).some(_MOST_ITEMS, np.random.default_rng(seed))
         return values.whole(), values.labels_or_zeros()
     splits = load_data(source, vae, WHOLE, progress)
-    count = len(splits.train)
-    chosen = np.sort(np.random.default_rng(seed).permutation(count + len(splits.test))[:_MOST_ITEMS])
-    parts = (splits.train.take(chosen[chosen < count]), splits.test.take(chosen[chosen >= count] - count))
-    return np.concatenate([part.items for part in parts]), np.concatenate([part.labels_or_zeros() for part in parts])
+    parts = [splits.train, splits.test, *([splits.validation] if isinstance(splits, ImageSplits) else [])]
+    chosen = np.random.default_rng(seed).permutation(sum(map(len, parts)))[:_MOST_ITEMS]
+    found: list[ItemSet] = []
+    first = 0
+    for part in parts:
+        found.append(part.take(np.sort(chosen[(first <= chosen) & (chosen < first + len(part))] - first)))
+        first += len(part)
+    return np.concatenate([part.items for part in found]), np.concatenate([part.labels_or_zeros() for part in found])

@@ -89,7 +89,7 @@ def make_bundle(
 ) -> Path:
     """Writes a bundle; a part that is given replaces the right one, with hashes that fit it.
 
-    Of another `vae`, items have SIDE * SIDE values and the latent LATENT.
+    Of another `vae`, items have SIDE * SIDE values and the latent LATENT; conditions are taken and change nothing.
     """
     vae = vae or VaeSpec(data_shape=(SIDE, SIDE, 1), latents=vector_latent(LATENT))
     shape, output, found = vae.data_shape, vae.output, vae.output_names(Component.ENCODER)
@@ -112,9 +112,15 @@ def make_bundle(
         if name == "z_log_var" and not vae.has_posterior:
             continue
         np.save(folder / "golden" / f"{name}.npy", array)
-    onnx.save(decoder or decoder_model(weights["decoder"], output=output, shape=shape), folder / "decoder.float32.onnx")
-    encoder = encoder_model(weights["mean"], weights["log_var"], shape, has_posterior=vae.has_posterior)
-    onnx.save(encoder, folder / "encoder.float32.onnx")
+    models = {
+        Component.DECODER: decoder or decoder_model(weights["decoder"], output=output, shape=shape),
+        Component.ENCODER: encoder_model(weights["mean"], weights["log_var"], shape, has_posterior=vae.has_posterior),
+    }
+    for component, model in models.items():
+        for spec in vae.inputs(component)[1:]:
+            kind = helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
+            model.graph.input.append(helper.make_tensor_value_info(spec.name, kind, spec.shape))
+        onnx.save(model, folder / f"{component}.float32.onnx")
     if tolerances is None:
         tolerances = (Tolerance(output=output, metric="max_abs", limit=1e-5, source="test"),)
     posterior = (Tolerance(output="posterior", metric="kl_mean", limit=1e-6, source="test"),)

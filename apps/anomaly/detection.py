@@ -129,7 +129,8 @@ def partial_auroc(normal: Doubles, anomalous: Doubles, share: float = FALSE_ALAR
         share: Above 0 and below 1.
     """
     false, true = roc_curve(normal, anomalous)
-    inside = false < share
+    # Where a step of the curve lies at the share itself, all its points count: the end is then of no width.
+    inside = false <= share
     ends = float(np.interp(share, false, true))
     x, y = np.append(false[inside], share), np.append(true[inside], ends)
     area = float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2))

@@ -18,7 +18,7 @@ from pocketvae.apps.choice import Choice
 from pocketvae.apps.clusters import jobs
 from pocketvae.apps.clusters.jobs import BEYOND, FAR, ITEM, LABEL, NAME, RECONSTRUCTION, Z_LOG_VAR, Z_MEAN
 from pocketvae.apps.clusters.reading import Source, WholeReader, at_hand, fingerprint, open_reader
-from pocketvae.apps.clusters.running import Run, item_bytes, prepared_source
+from pocketvae.apps.clusters.running import Run, check_apart, item_bytes, prepared_source
 from pocketvae.apps.compression.codec import Decompressed, EncodedItems, decompress
 from pocketvae.apps.compression.codec_tables import CodecTables
 from pocketvae.apps.generation.generate import GenerateRequest, Items
@@ -30,10 +30,12 @@ from pocketvae.errors import DataWarning
 from pocketvae.models.components import Posterior
 from pocketvae.progress import Progress, ProgressCallback
 from pocketvae.runtimes.base import FloatArray
-from pocketvae.system.files import sha256_bytes, write_text
+from pocketvae.system.files import sha256_bytes, write_pieces
 
 # Refuses a number of items before any work.
 Check: TypeAlias = Callable[[int], None]
+# Refuses items that are like the first.
+CheckItem: TypeAlias = Callable[[SourceImages], object]
 _CHUNK = 64
 # Items that are left out, in a message.
 _NAMED = 5
@@ -48,7 +50,7 @@ def encoded_on_cluster(
 ) -> Iterator[tuple[Posterior, SourceImages]]:
     """Yields the posteriors of all items, and the items' names and labels; see `encode_images`."""
     choice.encoder(run.bundle)
-    with _encoded(run, source, choice, label, lambda count: None) as columns:
+    with _encoded(run, source, choice, label) as columns:
         yield Posterior(z_mean=columns[Z_MEAN], z_log_var=columns.get(Z_LOG_VAR)), _items(columns, columns[Z_MEAN])
 
 
@@ -57,23 +59,30 @@ def compressible_on_cluster(
     run: Run, source: Source, choice: Choice, label: int | None, check: Check
 ) -> Iterator[EncodedItems]:
     """Yields the items of a source as `compress_encoded` takes them."""
-    with _encoded(run, source, choice, label, check) as columns:
-        own = _items(columns, columns[Z_MEAN]).labels_for(run.bundle.vae, label)
+    vae = run.bundle.vae
+    with _encoded(run, source, choice, label, check, lambda item: item.decoder_labels(vae, label)) as columns:
         z_mean = columns[Z_MEAN]
         yield EncodedItems(
             names=Texts(columns[NAME]),
             z_mean=z_mean,
             far=columns[FAR],
-            labels=None if own is None else np.broadcast_to(np.asarray(own, np.int32), (len(z_mean),)),
+            labels=_items(columns, z_mean).decoder_labels(vae, label),
             are_same=lambda: bool((z_mean == z_mean[0]).all()),
         )
 
 
 @contextlib.contextmanager
-def _encoded(run: Run, source: Source, choice: Choice, label: int | None, check: Check) -> Iterator[Arrays]:
+def _encoded(
+    run: Run,
+    source: Source,
+    choice: Choice,
+    label: int | None,
+    check: Check = lambda count: None,
+    check_item: CheckItem = lambda item: None,
+) -> Iterator[Arrays]:
     bytes_per_item = _NAME_BYTES + 2 * _FLOAT * run.bundle.vae.latent_dim
     job = jobs.EncodeJob(bundle=run.models, source=source, choice=choice, label=label)
-    with _item_columns(run, job, bytes_per_item, check) as (columns, _):
+    with _item_columns(run, job, bytes_per_item, check, check_item) as (columns, _):
         yield columns
 
 
@@ -112,12 +121,15 @@ def reconstructed_on_cluster(
 
 
 @contextlib.contextmanager
-def generated_on_cluster(run: Run, request: GenerateRequest) -> Iterator[Iterator[Items]]:
-    """Yields the items of a request, up to 64 at a time; see `generate`."""
+def generated_on_cluster(run: Run, request: GenerateRequest, done: int) -> Iterator[Iterator[Items]]:
+    """Yields the items of a request but for those that are done, up to 64 at a time; see `generate`.
+
+    All of the request is computed, which what is done does not change: so results of an interrupted run fit the next.
+    """
     job = jobs.GenerateJob(bundle=run.models, request=request)
     with run.work_folder(sha256_bytes(repr(request).encode())) as work:
         columns = run.columns(work, job, request.count, result_bytes=item_bytes(run.bundle.vae))
-        yield _chunks(columns[ITEM], run.progress)
+        yield _chunks(columns[ITEM][done:], run.progress)
 
 
 def _chunks(items: npt.NDArray[Any], progress: ProgressCallback) -> Iterator[Items]:
@@ -131,6 +143,7 @@ def decompressed_on_cluster(
     run: Run, tables: CodecTables, data: bytes, choice: Choice, name: str
 ) -> Iterator[Decompressed]:
     """Yields the items of a compressed file; see `decompress`."""
+    run = replace(run, options={**run.options, "precision": str(choice.precision), "format": str(choice.format)})
     with run.work_folder(sha256_bytes(data)) as work:
 
         def decode(z: FloatArray, labels: npt.NDArray[np.int32] | None) -> npt.NDArray[Any]:
@@ -147,15 +160,21 @@ def decompressed_on_cluster(
 
 @contextlib.contextmanager
 def _item_columns(
-    run: Run, job: jobs.ItemJob, result_bytes: int, check: Check = lambda count: None
+    run: Run,
+    job: jobs.ItemJob,
+    result_bytes: int,
+    check: Check = lambda count: None,
+    check_item: CheckItem = lambda item: None,
 ) -> Iterator[tuple[Arrays, Source]]:
     """Yields the columns of a job's items, and its source as it was read."""
     run = replace(run, options={**run.options, **_options(job)})
+    check_apart(run.out, job.source)
     with run.work_folder(fingerprint(job.source)) as work:
         source, count, one = prepared_source(job.source, work, run.bundle.vae)
         check(count)
         if len(one):
             # What does not fit the model, a label for instance, is said before Ray starts.
+            check_item(one)
             job.of_items(run.bundle, one)
         columns = run.columns(work, replace(job, source=source), count, result_bytes=result_bytes)
         lost = list(Texts(columns[SKIPPED])) if SKIPPED in columns else []
@@ -163,7 +182,7 @@ def _item_columns(
             warnings.warn(_left_out(lost, run.skipped.name), DataWarning, stacklevel=4)
         yield columns, source
         if lost:
-            write_text(run.skipped, "".join(f"{text}\n" for text in lost))
+            write_pieces(run.skipped, (f"{text}\n" for text in lost))
         else:
             run.skipped.unlink(missing_ok=True)
 

@@ -20,7 +20,7 @@ from pocketvae.blocks.storage import Storage, is_address
 from pocketvae.blocks.work_folder import WorkFolder, WorkManifest
 from pocketvae.bundle.manifest import MANIFEST_NAME
 from pocketvae.data.embedded import ECG, MNIST
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.progress import ProgressCallback, ignore_progress
@@ -28,8 +28,6 @@ from pocketvae.system.files import sha256_file
 from pocketvae.vae_spec import DataKind, VaeSpec
 from pocketvae.version import VERSION
 
-# A result is there twice, by block and by column.
-_COPIES = 2
 SKIPPED_ENDING = ".skipped.txt"
 
 
@@ -106,8 +104,11 @@ class Run:
             DataError: the disk has too little space, or a block cannot be read or written.
             TargetError: the cluster cannot be used.
         """
-        check_space(work.path, _COPIES * count * result_bytes)
         blocks = plan(count, block_items(item_bytes(self.bundle.vae)))
+        done = work.done()
+        # The results that are missing, unless they lie elsewhere, and the columns of all.
+        left = 0 if self.results else sum(block.last - block.first for block in blocks if block.index not in done)
+        check_space(work.path, (left + count) * result_bytes)
         stage = f"{self.command} on the cluster"
         return shared(self.cluster, work, job, blocks, stage=stage, progress=self.progress)
 
@@ -116,6 +117,16 @@ def item_bytes(vae: VaeSpec) -> int:
     """Returns the size of the larger of what a model takes and what it returns for one item."""
     values = max(int(np.prod(shape, dtype=np.int64)) for shape in (vae.input_shape, vae.data_shape))
     return values * (1 if vae.data is DataKind.IMAGE else 4)
+
+
+def check_apart(out: Path, source: Source) -> None:
+    """Refuses an output in the folder that is read: the work folder beside it would change what is read.
+
+    Raises:
+        SpecError: it lies there.
+    """
+    if not is_address(source.path) and Path(source.path).resolve() in out.resolve().parents:
+        raise SpecError(f"{out} must not lie in {source.path}, which must stay as it is until all is computed")
 
 
 def prepared_source(source: Source, work: WorkFolder, vae: VaeSpec) -> tuple[Source, int, SourceImages]:
@@ -127,7 +138,9 @@ def prepared_source(source: Source, work: WorkFolder, vae: VaeSpec) -> tuple[Sou
     if is_address(source.path):
         with at_hand(source, vae) as copy:
             return source, *_checked(open_reader(copy, vae), source, vae)
-    if source.path not in (MNIST, ECG) or Path(source.path).exists():
+    # The images of the package come first everywhere, and a file called as its electrocardiogram before that.
+    is_embedded = source.path == (MNIST if vae.data is DataKind.IMAGE else ECG)
+    if not is_embedded or (source.path == ECG and Path(ECG).exists()):
         source = replace(source, path=os.path.abspath(source.path))  # noqa: PTH100 - Path.resolve would follow links
     if needs_unpacking(source, vae):
         source = unpack(source, work.path)

@@ -83,12 +83,11 @@ def compress_lossy(
     Raises:
         ManifestError: the tables were fitted to another decoder, or without an encoder.
         SpecError: the quality is out of range, the label does not fit, or the decoder makes spectrograms of sounds.
-        DataError: there are more than 2^24 items.
+        DataError: there are more than 2^24 items, or the decoder needs labels and there are none.
     """
     check_lossy(bundle, tables, quality, len(source))
+    labels = source.decoder_labels(bundle.vae, label)
     posterior = encode_images(bundle, source, choice, label, progress)
-    own = source.labels_for(bundle.vae, label)
-    labels = None if own is None else np.broadcast_to(np.asarray(own, np.int32), (len(source),))
     encoded = EncodedItems(
         names=source.names,
         z_mean=posterior.z_mean,

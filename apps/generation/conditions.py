@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,7 +61,7 @@ def conditions_at(
 def _check_label(label: int | str | None, classes: int) -> None:
     if label is None:
         raise SpecError(f"the VAE is class-conditional: pass --label 0 to {classes - 1}, or --label {EACH_LABEL}")
-    whole = str(label).removeprefix("-").isdigit()
+    whole = re.fullmatch(r"-?[0-9]+", str(label))
     if label != EACH_LABEL and not (whole and 0 <= int(label) < classes):
         raise SpecError(f"label must be 0 to {classes - 1}, or {EACH_LABEL!r}, got {label}")
 

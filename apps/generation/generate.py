@@ -40,7 +40,10 @@ _SEED_START = -(2**31)
 _FILE_BYTES = 4096
 # `[N, H, W, C] uint8` for images, `[N, *data_shape] float32` for other data.
 Items = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-Make: TypeAlias = "Callable[[ModelBundle, GenerateRequest, ProgressCallback], AbstractContextManager[Iterator[Items]]]"
+# Makes the items of a request but for the first ones, which are done: as many as the third argument says.
+Make: TypeAlias = (
+    "Callable[[ModelBundle, GenerateRequest, int, ProgressCallback], AbstractContextManager[Iterator[Items]]]"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,9 +140,11 @@ def generate(
 
 
 @contextlib.contextmanager
-def made_here(bundle: ModelBundle, request: GenerateRequest, progress: ProgressCallback) -> Iterator[Iterator[Items]]:
+def made_here(
+    bundle: ModelBundle, request: GenerateRequest, done: int, progress: ProgressCallback
+) -> Iterator[Iterator[Items]]:
     """Yields what `generate` returns: the `Make` of this process."""
-    yield generate(bundle, request, progress)
+    yield generate(bundle, request.part(done, request.count), progress)
 
 
 def _model(bundle: ModelBundle, request: GenerateRequest) -> Decoder | Generator:
@@ -217,7 +222,7 @@ def generate_to(
             _write_folder(bundle, request, out, make, force=force, resume=resume, progress=progress)
             return bundle.vae.data
         rate = check_sound(bundle.vae, request.count, rate_hz) if kind == ".wav" else 0
-        with make(bundle, request, progress) as made:
+        with make(bundle, request, 0, progress) as made:
             if kind == ".png":
                 _write_picture(bundle.vae, made, out, columns)
             elif kind == ".wav":
@@ -303,9 +308,8 @@ def _write_folder(
             files.write_text(note, encode(wanted))
         done = written_count(folder, request.start, request.count)
         if done < request.count:
-            rest = request.part(done, request.count)
-            with make(bundle, rest, progress) as made:
-                _write_rest(bundle.vae, rest.start, made, folder)
+            with make(bundle, request, done, progress) as made:
+                _write_rest(bundle.vae, request.start + done, made, folder)
 
 
 def _missing(request: GenerateRequest, out: Path, *, resume: bool) -> int:

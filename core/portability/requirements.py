@@ -40,8 +40,6 @@ _BY_OPSET = {
     22: "1.20",
     23: "1.22",
 }
-# Operators whose kernels came later than their operator set: the oldest onnxruntime that was seen to run them right.
-_LATE_KERNELS = {"BitwiseXor": "1.15", "BitwiseAnd": "1.15", "BitwiseOr": "1.15", "BitwiseNot": "1.15"}
 # The first release with a kernel for int16, which the operator's version does not tell.
 _INT16_KERNELS = {"CONV_2D": "2.3.0", "TRANSPOSE": "2.5.0"}
 # The same for weights of 4 bits with activations of 8: ai-edge-litert 1.4.0 is the first that was seen to run dense
@@ -137,10 +135,8 @@ def _oldest_onnxruntime(content: bytes) -> Requirement:
 
 def _late_onnx_kernels(graph: PlainGraph) -> dict[str, str]:
     """Returns what older releases do not load or do not compute right, and the first release that does."""
-    found = {node.operator: _LATE_KERNELS[node.operator] for node in graph.nodes if node.operator in _LATE_KERNELS}
-    if any(_is_quantized_resize(graph, node) for node in graph.nodes):
-        found["a quantized Resize that interpolates"] = _QUANTIZED_RESIZE
-    return found
+    is_late = any(_is_quantized_resize(graph, node) for node in graph.nodes)
+    return {"a quantized Resize that interpolates": _QUANTIZED_RESIZE} if is_late else {}
 
 
 def _is_quantized_resize(graph: PlainGraph, node: PlainNode) -> bool:

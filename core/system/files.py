@@ -180,13 +180,19 @@ def _keep_mode(old: Path, new: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text atomically."""
-    write_bytes(path, text.encode("utf-8"))
+    """Writes UTF-8 text atomically; of a file name that is none, a question mark stands for what is not."""
+    write_bytes(path, text.encode("utf-8", errors="replace"))
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
-    """Writes UTF-8 text atomically, one piece after another, so that it need not fit into memory."""
-    with staged_file(path, force=True) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    """Writes UTF-8 text atomically, one piece after another, so that it need not fit into memory.
+
+    File names that are not UTF-8 get the bytes that they have.
+    """
+    with (
+        staged_file(path, force=True) as temporary,
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file,
+    ):
         file.writelines(pieces)
 
 

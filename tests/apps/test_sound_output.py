@@ -1,5 +1,7 @@
 """Sequences as sound: the file holds what an array would."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,7 @@ def test_a_wav_holds_the_items_one_behind_the_other(sequence_bundle, tmp_path):
     ("out", "rate_hz", "count", "error", "message"),
     [
         ("x.wav", None, 1, SpecError, "pass --rate HZ"),
-        ("x.wav", 0.1, 1, SpecError, "a rate of 1 to"),
+        *(("x.wav", rate, 1, SpecError, "a rate in whole Hz, 1 to") for rate in (0.1, 12.5, math.nan, math.inf)),
         ("x.npz", 50.0, 1, SpecError, "only a .wav has a rate"),
         ("x.wav", 50.0, 2**30, DataError, "at most 4 GB"),
     ],

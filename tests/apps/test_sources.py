@@ -8,7 +8,7 @@ from PIL import Image
 
 from pocketvae.apps import load_images, load_training_images
 from pocketvae.data.dataset import load_splits
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, SpecError
 from pocketvae.vae_spec import VaeSpec, class_label, vector_latent
 
 GREY = VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3))
@@ -67,6 +67,19 @@ def test_the_subfolders_must_be_the_classes_of_the_model(folder):
     assert named.labels_for(classes[10], None).tolist() == [0, 0, 1, 1]
     with pytest.raises(DataError, match="labels must be 0 to 1, got 5"):
         replace(named, labels=np.array([0, 5, 7, 1], np.int32)).labels_for(classes[2], None)
+
+
+def test_a_decoder_needs_a_label_of_every_item_that_its_model_has(folder):
+    vae = VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3), conditions=class_label(2))
+    source = load_images(str(folder), GREY)
+    assert source.decoder_labels(vae, None).tolist() == [0, 0, 1, 1]
+    assert source.decoder_labels(vae, 1).tolist() == [1, 1, 1, 1]
+    assert source.decoder_labels(GREY, None) is None
+    with pytest.raises(DataError, match="the decoder needs a label of 0 to 1 for every item"):
+        replace(source, labels=None, folder_classes=None).decoder_labels(vae, None)
+    for label in (-1, 2):
+        with pytest.raises(SpecError, match=f"the label must be 0 to 1, got {label}"):
+            source.labels_for(vae, label)
 
 
 def test_training_images_are_those_of_training(tmp_path):

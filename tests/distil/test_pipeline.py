@@ -135,6 +135,20 @@ def test_a_resumed_distillation_ends_with_the_same_weights(distilled, tiny_run, 
     assert again.closeness == record.closeness
 
 
+def test_what_cannot_take_the_name_of_the_output_keeps_the_progress(tiny_run, tmp_path):
+    out, config = tmp_path / "run", replace(CONFIG, steps=20)
+
+    def occupied(step):
+        if step.stage == "verifying":
+            out.mkdir(exist_ok=True)
+
+    with pytest.raises(OutputExistsError):
+        distil(tiny_run, out, config, progress=occupied)
+    out.rmdir()
+    distil(tiny_run, out, config, resume=True)
+    assert not {"checkpoints", "work"} & {path.name for path in out.iterdir()}
+
+
 def test_another_teacher_is_not_gone_on_with(tiny_run, tiny_bundle, tmp_path):
     def interrupt(step):
         if step.stage == "training":

@@ -40,6 +40,19 @@ def test_areas_are_those_of_scikit_learn(levels: int) -> None:
     assert partial_auroc(normal, anomalous) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("count", [10, 15, 20])
+def test_a_step_of_the_curve_at_the_share_counts_up_to_it(count: int) -> None:
+    # One normal item is above 3 of the 4 anomalies, the others below all: at a share of 0.1 the curve may step up.
+    normal = np.r_[np.zeros(count - 1), 3.5]
+    anomalous = np.arange(1.0, 5)
+    # Up to 1 / count false alarms a quarter of the anomalies is above, from there on all.
+    share = 0.1
+    inside = min(share, 1 / count)
+    area = 0.25 * inside + (share - inside)
+    least = share**2 / 2
+    assert partial_auroc(normal, anomalous) == pytest.approx(0.5 * (1 + (area - least) / (share - least)))
+
+
 def test_perfect_and_random_scores_have_known_areas() -> None:
     assert partial_auroc(np.arange(50.0), np.arange(50.0, 60)) == 1.0
     assert partial_auroc(np.zeros(50), np.zeros(10)) == pytest.approx(0.5)

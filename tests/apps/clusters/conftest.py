@@ -7,6 +7,7 @@ import pytest
 
 from pocketvae.blocks import sharing
 from pocketvae.blocks.cluster import Cluster, connected
+from pocketvae.blocks.work_folder import write_result
 from pocketvae.cli.main import main
 from pocketvae.data.pictures import png_bytes
 
@@ -20,6 +21,22 @@ def cluster():
     with connected(Cluster(address="local", workers=5)) as ray, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sharing, "connected", lambda cluster: contextlib.nullcontext(ray))
         yield ray
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """In place of a cluster this process computes all blocks; returns the numbers of those that it has computed."""
+    numbers = []
+
+    def compute(ray, cluster, job, place, blocks, **options):
+        with job.open() as compute_block:
+            for block in blocks:
+                write_result(place, block, compute_block(block))
+                numbers.append(block.index)
+
+    monkeypatch.setattr(sharing, "connected", lambda cluster: contextlib.nullcontext())
+    monkeypatch.setattr(sharing, "compute_blocks", compute)
+    return numbers
 
 
 @pytest.fixture(scope="session")

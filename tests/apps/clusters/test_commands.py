@@ -1,11 +1,19 @@
+import os
 import shutil
+import sys
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
+from pocketvae.apps.clusters import running
+from pocketvae.apps.generation import generate
+from pocketvae.apps.image_output import write_numbered
 from pocketvae.blocks import sharing
+from pocketvae.bundle.demo import demo_folder
 from pocketvae.cli.main import main
 from pocketvae.data.item_files import ItemFile
+from pocketvae.data.pictures import png_bytes
 
 COMMANDS = {
     "encode": (["encode", "b", "x.npz", "--out", "OUT.npz"], ["OUT.npz"]),
@@ -104,6 +112,88 @@ def test_a_second_run_goes_on_and_needs_no_cluster_where_all_is_done(cluster, ru
         run(words, outputs, "there", *options)
     assert opened == [[2]]
     assert "block 2 (items 2048 to 2599) is missing" in capsys.readouterr().err
+
+
+def test_an_interrupted_folder_of_images_goes_on_with_what_was_computed(computed, run, tmp_path, monkeypatch):
+    words, outputs = (
+        ["generate", "b", "--count", "1500", "--out", "OUT"],
+        [f"OUT/{index:06d}.png" for index in (0, 1499)],
+    )
+    here = run(words, outputs, "here")
+
+    def interrupted(folder, first, images):
+        raise OSError(28, "No space left on device", "there") if first >= 640 else write_numbered(folder, first, images)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generate, "write_numbered", interrupted)
+        with pytest.raises(AssertionError):
+            run(words, outputs, "there", "--cluster", "local")
+    assert computed == [0, 1]
+    assert run(words, outputs, "there", "--cluster", "local", "--resume") == here
+    assert computed == [0, 1]
+    assert not list(tmp_path.glob("*unfinished*"))
+
+
+def test_what_is_computed_already_needs_no_space_again(computed, run, tmp_path, monkeypatch):
+    words, outputs = COMMANDS["reconstruct"]
+    asked = []
+    monkeypatch.setattr(running, "check_space", lambda folder, size: asked.append(size))
+    with monkeypatch.context() as patch:
+        patch.setattr("pocketvae.apps.write_reconstruction", lambda *given, **options: 1 / 0)
+        with pytest.raises(AssertionError):
+            run(words, outputs, "there", "--cluster", "local")
+    run(words, outputs, "there", "--cluster", "local")
+    assert asked[1] == asked[0] / 2
+    assert computed == [0, 1, 2]
+
+
+def test_a_file_is_decompressed_in_one_precision(computed, tables_path, grey_images, tmp_path, monkeypatch, capsys):
+    np.save(tmp_path / "x.npy", grey_images)
+    monkeypatch.chdir(tmp_path)
+    assert main(["compress", str(tables_path), "x.npy", "--out", "x.pvae", "--quiet"]) == 0
+    words = ["decompress", str(tables_path), "x.pvae", "--out", "y.npz", "--cluster", "local", "--quiet"]
+    with monkeypatch.context() as patch:
+        patch.setattr("pocketvae.apps.write_decompressed", lambda *given, **options: 1 / 0)
+        assert main(words) != 0
+    capsys.readouterr()
+    assert main([*words, "--precision", "float16"]) == 2
+    assert "y.npz.unfinished holds results of another set" in capsys.readouterr().err
+    assert main(words) == 0
+
+
+def test_mnist_is_the_package_s_own_wherever_it_is_read(computed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(demo_folder(), tmp_path / "b")
+    (tmp_path / "mnist" / "a").mkdir(parents=True)
+    (tmp_path / "mnist" / "a" / "0.png").write_bytes(png_bytes(np.zeros((28, 28, 1), np.uint8)))
+    for name, options in (("here", ()), ("there", ("--cluster", "local"))):
+        assert main(["encode", "b", "mnist", "--count", "3", "--out", f"{name}.csv", *options, "--quiet"]) == 0
+    assert (tmp_path / "here.csv").read_bytes() == (tmp_path / "there.csv").read_bytes()
+
+
+def test_an_output_in_the_folder_that_is_read_is_refused(computed, place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(place / "images", tmp_path / "images")
+    words = ["encode", str(place / "b"), "images", "--out", "images/0/z.npz", "--cluster", "local", "--quiet"]
+    assert main(words) == 2
+    assert "images/0/z.npz must not lie in images, which must stay as it is" in capsys.readouterr().err
+    assert not computed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+def test_names_that_are_not_utf_8_are_written_as_they_are(computed, place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(place / "images" / "0", tmp_path / "images")
+    name = os.fsdecode(b"caf\xe9.png")
+    (tmp_path / "images" / "000.png").rename(tmp_path / "images" / name)
+    (tmp_path / "images" / os.fsdecode(b"\xe9.png")).write_bytes(b"torn")
+    shared = ["--cluster", "local", "--skip-corrupt", "--quiet"]
+    bundle, calibration = str(place / "b"), str(place / "n.json")
+    assert main(["score", bundle, "images", "--calibration", calibration, "--csv", "s.csv", *shared]) == 0
+    assert b"\ncaf\xe9.png," in (tmp_path / "s.csv").read_bytes()
+    assert b"\xe9.png" in (tmp_path / "s.csv.skipped.txt").read_bytes()
+    assert main(["encode", bundle, "images", "--out", "z.parquet", *shared]) == 0
+    assert "caf?.png" in pyarrow.parquet.read_table("z.parquet")["name"].to_pylist()
 
 
 def test_results_of_another_input_are_refused(cluster, place, tmp_path, monkeypatch, capsys):

@@ -27,7 +27,7 @@ from pocketvae.apps.compression.rans import TOTAL
 from pocketvae.apps.compression.stream import Coding, Stream, pack, unpack
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, DataWarning, ManifestError, PocketVaeError, SpecError
-from pocketvae.vae_spec import class_label
+from pocketvae.vae_spec import Condition, VaeSpec, class_label, vector_latent
 
 
 def source(images):
@@ -240,6 +240,28 @@ def test_a_label_that_is_no_int32_is_refused(lossy):
     assert unpack(forged(lossy, labels=labels), "x").labels == labels
     with pytest.raises(DataError, match="a number of 2147483648 where at most 2147483647 is possible"):
         unpack(forged(lossy, labels=(*labels[:-1], 1 << 31)), "x")
+
+
+def test_what_the_decoder_could_not_decode_is_not_compressed(tmp_path, bundles, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    condition = Condition(count=4, encoded=False)
+    vae = VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3), conditions=(condition,))
+    bundles.make_bundle(tmp_path / "b", vae=vae)
+    images = np.random.default_rng(0).integers(0, 256, (60, 6, 6, 1), np.uint8)
+    np.save("x.npy", images)
+    np.savez("labelled.npz", images=images, labels=np.arange(60) % 4)
+    words = ["compress", "b", "labelled.npz", "--fit", "--fit-steps", "1", "--quiet"]
+    assert main(words) == 0
+    for items, label, message in (
+        ("x.npy", (), "the decoder needs a label of 0 to 3 for every item: name items with labels, or pass --label"),
+        ("x.npy", ("--label", "99"), "the label must be 0 to 3, got 99"),
+        ("x.npy", ("--label=-1",), "the label must be 0 to 3, got -1"),
+    ):
+        assert main(["compress", "b", items, "--out", "x.pvae", *label, "--quiet"]) == 2
+        assert message in capsys.readouterr().err
+    for items, label in (("x.npy", ("--label", "3")), ("labelled.npz", ())):
+        assert main(["compress", "b", items, "--out", "x.pvae", *label, "--quiet", "--force"]) == 0
+        assert main(["decompress", "b", "x.pvae", "--out", "y.npz", "--quiet", "--force"]) == 0
 
 
 def test_more_images_than_a_file_holds_are_refused_before_any_work(bundle, tables):

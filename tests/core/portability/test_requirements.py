@@ -81,14 +81,6 @@ def test_an_operator_set_decides_for_onnx(bundles):
     )
 
 
-def test_a_kernel_that_came_later_than_its_operator_set_decides(bundles):
-    model = bundles.decoder_model(bundles.right_weight())
-    model.opset_import[0].version = 18
-    assert needs(model.SerializeToString(), Format.ONNX)[1] == "1.14"
-    model.graph.node.append(onnx.helper.make_node("BitwiseXor", ["a", "b"], ["c"]))
-    assert needs(model.SerializeToString(), Format.ONNX)[1:] == ("1.15", "BitwiseXor")
-
-
 def resized(mode, scale=0.5):
     """A resize between two conversions; that after it has a scale of its own."""
     made = onnx.helper.make_node
