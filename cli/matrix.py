@@ -37,16 +37,17 @@ def run(arguments: argparse.Namespace) -> int:
             progress=terminal.step,
         )
     result = matrix.result
-    if arguments.json is not None:
-        write_text(arguments.json, encode(result))
-    if arguments.html is not None:
-        write_text(arguments.html, matrix_page(result, matrix.sheet))
+    # Print first what took long to compute: a full disk must not lose it.
     terminal.table(*matrix_table(result))
     terminal.table(*shipping_table(result))
     for line in (*problem_lines(result), *remark_lines(result)):
         terminal.line(line)
     if arena := arena_line(result):
         terminal.line(f"smallest arena: {arena}")
+    if arguments.json is not None:
+        write_text(arguments.json, encode(result))
+    if arguments.html is not None:
+        write_text(arguments.html, matrix_page(result, matrix.sheet))
     if any(cell.state is CellState.FAILED for cell in result.cells):
         return 1
     return 0 if result.passed else 3

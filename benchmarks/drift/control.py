@@ -23,8 +23,9 @@ def four_bit(content: bytes, format: Format) -> bytes:
 
 
 def _rounded(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    step = float(np.abs(weights).max()) / _LEVELS
-    if step == 0 or weights.size < _FEWEST_WEIGHTS:
+    # Some are empty, such as the region of an ONNX resize.
+    step = float(np.abs(weights).max()) / _LEVELS if weights.size >= _FEWEST_WEIGHTS else 0.0
+    if step == 0:
         return weights
     return (np.round(weights / np.float32(step)) * np.float32(step)).astype(np.float32)
 

@@ -200,12 +200,16 @@ class _Measurement:
             self._samples[artifact.component] = self._draw(artifact.component)
         drawn = self._samples[artifact.component]
         found = self._features(self._outputs(artifact, drawn.inputs, content)[self._vae.output], drawn.inputs)
-        if not np.isfinite(found).all():
-            return [_check(name, "image", "mmd2", None, 0.0, "", "the features of its images are not finite")]
+        # Without a finite reference there is no finite limit either.
+        references = np.isfinite([drawn.other, drawn.same]).all()
+        if not references or not np.isfinite(found).all():
+            whose = "its images" if references else "the float32 file's images"
+            return [_check(name, "image", "mmd2", None, 0.0, "", f"the features of {whose} are not finite")]
         distance, count = squared_distance(drawn.other, found), len(found)
         source = f"one in 1,000 permutations of two float32 samples, {count} images each, features of the encoder"
-        spread, reference = (float(np.trace(np.cov(values.T))) for values in (found, drawn.same))
-        self._figures.append(_figure(name, "image", "diversity_ratio", spread / reference))
+        spread, reference = (float(values.var(axis=0, ddof=1).sum()) for values in (found, drawn.same))
+        if reference > 0:  # Images that are all alike have no diversity to compare with.
+            self._figures.append(_figure(name, "image", "diversity_ratio", spread / reference))
         return [_check(name, "image", "mmd2", max(distance, 0.0), max(drawn.largest_equal, 0.0), source, "")]
 
     def _draw(self, component: Component) -> _Samples:

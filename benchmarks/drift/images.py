@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.bundle import Array, Bundle
 from pocketvae.data.dataset import load_splits, to_unit_interval
 from pocketvae.data.values import load_value_splits
 from pocketvae.errors import DataError, ManifestError
@@ -38,15 +38,33 @@ class DriftImages:
 def golden_images(bundle: Bundle, rng: np.random.Generator) -> DriftImages | None:
     """Returns the golden images of the encoder; None if the bundle has no encoder."""
     try:
-        goldens = bundle.goldens(Component.ENCODER)
+        inputs = bundle.goldens(Component.ENCODER).inputs
+        conditions = golden_conditions(bundle, inputs)
     except ManifestError:
         return None
-    x = goldens.inputs["x"].astype(np.float32)
+    x = inputs["x"].astype(np.float32)
     return DriftImages(
-        x=_binarized(x, bundle.manifest.vae, rng),
-        conditions={name: values for name, values in goldens.inputs.items() if name != "x"},
-        source=f"{len(x)} golden images",
+        x=_binarized(x, bundle.manifest.vae, rng), conditions=conditions, source=f"{len(x)} golden images"
     )
+
+
+def golden_conditions(bundle: Bundle, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Returns every condition `[N, ...]` of golden images by name.
+
+    What the encoder does not take is that of the decoder's goldens, in turn.
+
+    Args:
+        bundle: The bundle.
+        inputs: The encoder's golden inputs `[N, ...]` by name.
+
+    Raises:
+        ManifestError: the decoder's goldens are needed, but missing or damaged.
+    """
+    conditions = bundle.manifest.vae.conditions
+    found = {item.name: inputs[item.name] for item in conditions if item.encoded}
+    others = [item for item in conditions if not item.encoded]
+    drawn = bundle.goldens(Component.DECODER).inputs if others else {}
+    return found | {item.name: np.resize(drawn[item.name], (len(inputs["x"]), *item.shape)) for item in others}
 
 
 def source_images(bundle: Bundle, source: str, rng: np.random.Generator) -> DriftImages:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pocketvae.benchmarks.drift.images import golden_conditions
 from pocketvae.benchmarks.parity.results import Measurement
 from pocketvae.benchmarks.targets import TargetRun
 from pocketvae.bundle.bundle import Array, Bundle, Goldens
@@ -58,14 +59,8 @@ def _round_trip(bundle: Bundle, run: TargetRun, encoder: ArtifactRecord, decoder
     inputs = bundle.goldens(Component.ENCODER).inputs
     vae = bundle.manifest.vae
     encoded = encoded_of(run.run(encoder, inputs, batch=encoder.batches[0]), vae)
-    latents = split_latents(encoded, vae.latents)
-    count, drawn = len(encoded), bundle.goldens(Component.DECODER).inputs
-    # What the encoder does not take is that of the decoder's goldens, in turn.
-    others = {
-        item.name: inputs[item.name] if item.encoded else np.resize(drawn[item.name], (count, *item.shape))
-        for item in vae.conditions
-    }
-    return run.run(decoder, {**latents, **others}, batch=decoder.batches[0])[vae.output]
+    feed = {**split_latents(encoded, vae.latents), **golden_conditions(bundle, inputs)}
+    return run.run(decoder, feed, batch=decoder.batches[0])[vae.output]
 
 
 def _interpolations(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:

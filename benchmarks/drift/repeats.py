@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pocketvae.benchmarks.parity.artifact import check_artifact
 from pocketvae.benchmarks.parity.checks import structural_check
+from pocketvae.benchmarks.parity.limits import Limits
 from pocketvae.benchmarks.parity.results import Check, Measurement
 from pocketvae.benchmarks.targets import TargetRun
 from pocketvae.bundle.bundle import Bundle, Goldens
 from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.reporting.text import count_of
 from pocketvae.system.environment import logical_cores
 
@@ -28,8 +31,13 @@ class Repeats:
     figures: tuple[Measurement, ...]
 
 
-def check_repeats(bundle: Bundle, run: TargetRun) -> Repeats:
+def check_repeats(bundle: Bundle, run: TargetRun, limits: Limits) -> Repeats:
     """Runs every artifact on its goldens in two random orders, with 1 and 2 threads, in every batch size.
+
+    Args:
+        bundle: The bundle.
+        run: Runs its artifacts on this machine.
+        limits: The custom limits, which must name what the bundle has.
 
     Raises:
         ManifestError: the goldens are damaged.
@@ -38,7 +46,7 @@ def check_repeats(bundle: Bundle, run: TargetRun) -> Repeats:
     checks, figures = [], []
     for artifact in bundle.manifest.artifacts:
         goldens = bundle.goldens(artifact.component)
-        problem, spread = _repeat(bundle, run, artifact, goldens)
+        problem, spread = _repeat(bundle, run, artifact, limits.apply(artifact), goldens)
         checks.append(structural_check(artifact.name, "host", "repeats", problem))
         figures += [
             Measurement(
@@ -49,7 +57,9 @@ def check_repeats(bundle: Bundle, run: TargetRun) -> Repeats:
     return Repeats(checks=tuple(checks), figures=tuple(figures))
 
 
-def _repeat(bundle: Bundle, run: TargetRun, artifact: ArtifactRecord, goldens: Goldens) -> tuple[str, dict[str, float]]:
+def _repeat(
+    bundle: Bundle, run: TargetRun, artifact: ArtifactRecord, tolerances: Sequence[Tolerance], goldens: Goldens
+) -> tuple[str, dict[str, float]]:
     """Returns the first problem, empty if there is none, and the largest difference from the first repetition."""
     rng = np.random.default_rng(_SEED)
     first: dict[str, np.ndarray] = {}
@@ -62,7 +72,7 @@ def _repeat(bundle: Bundle, run: TargetRun, artifact: ArtifactRecord, goldens: G
             "host",
             bundle,
             artifact,
-            artifact.tolerances,
+            tolerances,
             goldens.reordered(order),
             num_threads=count,
             batch=batch,

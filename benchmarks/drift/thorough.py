@@ -32,7 +32,7 @@ def add_thorough(
 
     Args:
         bundle: The verified bundle: its path, or the open bundle.
-        verification: Verification of the bundle.
+        verification: Verification of the bundle, whose custom limits apply here too.
         data: Where to take images from, as for training; the golden images by default.
         progress: Called for every artifact.
 
@@ -51,7 +51,7 @@ def add_thorough(
         drift = measure_drift(bundle, images, progress=progress)
         with HostTarget().open(bundle) as run:
             figures = path_figures(bundle, run)
-            repeats = check_repeats(bundle, run)
+            repeats = check_repeats(bundle, run, verification.limits)
     except (ArtifactFault, TargetError, *lacking) as e:
         missing = NotRun(artifact="all", target="host", reason=f"the distribution was not tested: {e}")
         return replace(verification, result=replace(result, passed=False, not_run=(*result.not_run, missing)))

@@ -73,6 +73,7 @@ def verify_fleet(
     check_threads(num_threads, [device.made() for device in fleet.devices])
     bundle = opened_with_damage(bundle)
     limits = read_limits(bundle.path, config)
+    limits.check(bundle.manifest.artifacts)
 
     def work(device: DeviceConfig, target: Target, deadline: Deadline, step: ProgressCallback) -> VerifyResult:
         named = DeviceTarget(device.name, target, deadline)
@@ -83,7 +84,7 @@ def verify_fleet(
             save_worst(bundle, worst / device.name, found)
         return found.result
 
-    # What is wrong with the bundle and its limits is said once, and before any device is touched.
+    # What is wrong with the bundle is said once, as of its limits, and before any device is touched.
     nothing = verify_opened(bundle, [], limits, num_threads=num_threads, progress=progress).result
     run = _run(fleet, bundle.manifest.artifacts, work, progress, ran=_ran_anything, this_machine_alone=False)
     return FleetVerification(result=_together(nothing, run, fleet), interruption=run.interruption)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 
 from pocketvae.spec import STRICT
@@ -40,7 +41,8 @@ class Cell:
         limit: The largest `max_abs` that passes; None for quantized files, whose kernels may round in other ways.
         limit_source: Where the limit comes from.
         detail: What was wrong, or why it did not run.
-        figures: What the target measured or estimated beside the outputs, for example `arena_bytes`.
+        figures: What the target measured or estimated beside the outputs, for example `arena_bytes`; what is not finite
+            is left out, whatever is given.
         remarks: What the target's tools said of it: an estimate of its time, or operators left on a CPU.
     """
 
@@ -57,6 +59,11 @@ class Cell:
     detail: str = ""
     figures: dict[str, float]
     remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Leaves out figures that are not finite: JSON cannot hold them, and the cell that failed must be written."""
+        finite = {name: value for name, value in self.figures.items() if math.isfinite(value)}
+        object.__setattr__(self, "figures", finite)
 
 
 @dataclass(frozen=True, kw_only=True)

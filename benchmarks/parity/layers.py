@@ -6,18 +6,21 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketvae.benchmarks.parity.layer_values import Values, layer_values
-from pocketvae.benchmarks.parity.results import Layer, LayerReport
+from pocketvae.benchmarks.parity.results import NOT_FINITE_DB, Layer, LayerReport
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import TargetError
+from pocketvae.errors import PocketVaeError
 from pocketvae.runtimes.base import Array, Optimizations
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Precision
 
+_Floats = npt.NDArray[np.floating[Any]]
 _SAMPLES = 32
 _BAD_DROP_DB = 10.0
 # Tensors of weights, after which fused tensors are named too; their path goes on behind the operation's.
@@ -45,7 +48,9 @@ def _report(bundle: Bundle, artifact: ArtifactRecord) -> LayerReport:
     inputs = _some(bundle, artifact.component)
     try:
         expected, found = (_values(bundle, item, inputs) for item in (reference, artifact))
-    except (TargetError, ValueError, RuntimeError) as e:
+        looking_changed = _looking_changed(bundle, artifact, inputs, found)
+    except (PocketVaeError, ValueError, RuntimeError) as e:
+        # A file that cannot be run has failed its check, which this must not keep from being told.
         reason = (str(e).strip().splitlines() or [type(e).__name__])[0]
         return LayerReport(artifact=artifact.name, reference=reference.name, reason=reason)
     layers, unmatched = compare_layers(expected, found)
@@ -55,7 +60,7 @@ def _report(bundle: Bundle, artifact: ArtifactRecord) -> LayerReport:
         layers=layers,
         unmatched=unmatched,
         first_bad=first_bad(layers),
-        looking_changed=_looking_changed(bundle, artifact, inputs, found),
+        looking_changed=looking_changed,
     )
 
 
@@ -83,13 +88,27 @@ def compare_layers(expected: Values, found: Values) -> tuple[tuple[Layer, ...], 
         if other is None:
             unmatched.append(name)
             continue
-        difference = values - other
-        noise = float(np.sum(np.square(difference)))
-        signal = float(np.sum(np.square(values)))
-        ratio = 10 * math.log10(max(signal, 1e-300) / noise) if noise > 0 else None
-        largest = float(np.abs(difference).max())
-        layers.append(Layer(name=name, sqnr_db=ratio, max_abs=largest))
+        layers.append(_layer(name, values, other))
     return tuple(layers), tuple(unmatched)
+
+
+def _layer(name: str, values: _Floats, other: _Floats) -> Layer:
+    difference = _difference(values, other)
+    with np.errstate(over="ignore"):
+        noise, signal = (float(np.sum(np.square(part))) for part in (difference, values[np.isfinite(values)]))
+    if not math.isfinite(noise + signal):
+        return Layer(name=name, sqnr_db=NOT_FINITE_DB, max_abs=None)
+    # The quotient itself may be too small for a float.
+    ratio = 10 * (math.log10(max(signal, 1e-300)) - math.log10(noise)) if noise > 0 else None
+    return Layer(name=name, sqnr_db=ratio, max_abs=float(difference.max(initial=0)))
+
+
+def _difference(first: _Floats, second: _Floats) -> _Floats:
+    """Returns |first - second|, which is 0 where both have the same infinity or NaN."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference: _Floats = np.abs(first - second)
+    difference[(first == second) | (np.isnan(first) & np.isnan(second))] = 0
+    return difference
 
 
 def first_bad(layers: tuple[Layer, ...]) -> str | None:
@@ -127,8 +146,13 @@ def _values(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[str, Array
     return layer_values(path, artifact.format, _taken(artifact, inputs), image_range)
 
 
-def _looking_changed(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[str, Array], found: Values) -> float:
-    """Runs the file unchanged and returns how far its outputs are from those of the run that kept all tensors."""
+def _looking_changed(
+    bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[str, Array], found: Values
+) -> float | None:
+    """Runs the file unchanged and returns how far its outputs are from those of the run that kept all tensors.
+
+    None if that is not finite.
+    """
     path = bundle.artifact_path(artifact)
     with open_runner(path, artifact.format, optimizations=Optimizations.OFF) as runner:
         plain = runner.run_samples(_taken(artifact, inputs), bundle.manifest.vae.data_range)
@@ -136,8 +160,9 @@ def _looking_changed(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[s
     for values in plain.values():
         # The name inside a TFLite file is not the signature's, so the output is the kept tensor closest to it.
         kept = [other.astype(np.float32).reshape(values.shape) for other in found.values() if other.size == values.size]
-        changes.append(min((float(np.abs(other - values).max()) for other in kept), default=math.inf))
-    return max(changes)
+        farthest = [float(_difference(other, values).max(initial=0)) for other in kept]
+        changes.append(min((value for value in farthest if math.isfinite(value)), default=math.inf))
+    return max(changes) if math.isfinite(max(changes)) else None
 
 
 def _plain(name: str) -> str:

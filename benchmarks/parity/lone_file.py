@@ -59,6 +59,7 @@ def verify_file(
     # Targets take bundles. The content that was read and checked is what runs, even if the file changes meanwhile.
     with temporary_directory() as folder:
         bundle = _bundle_of_one(lone, folder, goldens)
+        limits.check(bundle.manifest.artifacts)
         found = verify_opened(bundle, chosen, limits, num_threads=num_threads, progress=progress)
     return _with_content_checks(found, lone, chosen)
 

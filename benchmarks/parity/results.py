@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -19,6 +20,8 @@ from pocketvae.vae_spec import DATA_OUTPUTS, DataKind
 VERIFY_SCHEMA_VERSION = 2
 # Prefix of the name of a file that must fail; its checks pass if it does.
 CONTROL = "control."
+# The ratio of a layer whose difference is not finite: lower than that of any numbers.
+NOT_FINITE_DB = -9999.0
 # The metric of the check whether a file has the bytes, or the model, that export recorded.
 CONTENT = "content"
 
@@ -167,14 +170,14 @@ class Layer:
 
     Attributes:
         name: Name of the tensor.
-        sqnr_db: Signal-to-quantization-noise ratio; None if both are equal.
-        max_abs: Largest difference.
+        sqnr_db: Signal-to-quantization-noise ratio; None if both are equal, -9999 if the difference is not finite.
+        max_abs: Largest difference; None if it is not finite.
     """
 
     __pydantic_config__ = STRICT
     name: str
     sqnr_db: float | None
-    max_abs: float
+    max_abs: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +191,8 @@ class LayerReport:
         unmatched: Tensors of the float32 file for which the artifact has no tensor of that name and shape.
         first_bad: The first layer from which on the ratio stays more than 10 dB below all earlier layers, or None.
         looking_changed: Largest difference between the output when all tensors are kept and the plain output; a value
-            above 0 means that the layers show a different computation from the one that apps run.
+            above 0 means that the layers show a different computation from the one that apps run. None if it is not
+            finite.
         reason: Why there is no comparison; empty if there is one.
     """
 
@@ -198,7 +202,7 @@ class LayerReport:
     layers: tuple[Layer, ...] = ()
     unmatched: tuple[str, ...] = ()
     first_bad: str | None = None
-    looking_changed: float = 0.0
+    looking_changed: float | None = 0.0
     reason: str = ""
 
 
@@ -210,7 +214,7 @@ class VerifyResult(Shown):
         verdict: Why it did not pass; it follows from `passed` and the checks, whatever is given.
         checks: The checks that decide the verdict.
         not_run: What was requested but has no verdict.
-        figures: Figures reported in addition to the checks.
+        figures: Figures reported in addition to the checks; those that are not finite are left out, whatever is given.
         worst: The worst golden sample of each artifact that ran.
         diagnoses: One for each artifact that failed, if it could be run at all.
         layers: If requested, one for each artifact that is not float32.
@@ -245,7 +249,11 @@ class VerifyResult(Shown):
     verdict: Verdict = Verdict.INCOMPLETE
 
     def __post_init__(self) -> None:
-        """Sets the verdict, which a copy with other checks must not keep."""
+        """Sets the verdict, which a copy with other checks must not keep, and leaves out figures that are not finite.
+
+        JSON cannot hold them, and the check that fails with them must be written.
+        """
+        object.__setattr__(self, "figures", tuple(item for item in self.figures if math.isfinite(item.value)))
         failed = any(not check.passed for check in self.checks)
         object.__setattr__(self, "verdict", verdict_of(failed=failed, complete=self.passed))
 

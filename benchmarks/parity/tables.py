@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pocketvae.benchmarks.devices import ModelParity
 from pocketvae.benchmarks.not_run import summed_up
-from pocketvae.benchmarks.parity.results import Check, LayerReport, Verdict, VerifyResult, verdict_of
+from pocketvae.benchmarks.parity.results import Check, Layer, LayerReport, Verdict, VerifyResult, verdict_of
 from pocketvae.kinds.registry import deviation
 from pocketvae.numerics.tolerance import error_ratio
 from pocketvae.outputs import Output
@@ -100,16 +100,24 @@ def layer_lines(result: VerifyResult) -> list[str]:
 def _layers_text(report: LayerReport) -> str:
     if report.reason:
         return f"not compared: {report.reason}"
-    ratios = [layer.sqnr_db for layer in report.layers if layer.sqnr_db is not None]
-    figures = f", lowest {min(ratios):.1f} dB, output {ratios[-1]:.1f} dB" if ratios else ", all equal"
+    layers = [layer for layer in report.layers if layer.sqnr_db is not None]
+    lowest = min(layers, key=lambda layer: layer.sqnr_db or 0.0, default=None)
+    figures = ", all equal" if lowest is None else f", lowest {ratio_text(lowest)}, output {ratio_text(layers[-1])}"
     parts = [f"{len(report.layers)} layers{figures}"]
     if report.first_bad is not None:
         parts.append(f"first bad layer {report.first_bad.split(';')[0]}")
     if report.unmatched:
         parts.append(f"{len(report.unmatched)} without a counterpart")
-    if report.looking_changed > 0:
+    if report.looking_changed is None:
+        parts.append("keeping all tensors changed which values of the output are finite")
+    elif report.looking_changed > 0:
         parts.append(f"keeping all tensors changed the output by {report.looking_changed:.1e}")
     return "; ".join(parts)
+
+
+def ratio_text(layer: Layer) -> str:
+    """Returns the ratio of a layer that is not equal to that of the float32 file."""
+    return "not finite" if layer.max_abs is None else f"{layer.sqnr_db:.1f} dB"
 
 
 def format_figure(metric: str, value: float | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketvae.benchmarks.execution.local import HostRun
 from pocketvae.benchmarks.parity.checks import meets
@@ -233,10 +234,20 @@ def _changes(vae: VaeSpec) -> dict[str, Callable[[FloatArray], FloatArray]]:
 
 
 def _is_unrelated(case: Case) -> bool:
-    """Whether an output is uncorrelated with the original's after subtracting each element's mean."""
+    """Whether an output is uncorrelated with the original's after subtracting each element's mean.
+
+    Values that are not finite say nothing of it, and nor does an output of the original that never changes.
+    """
     for name, expected in case.expected.items():
-        first, second = (values.astype(np.float64) - values.mean(axis=0) for values in (expected, case.outputs[name]))
-        norm = np.linalg.norm(first) * np.linalg.norm(second)
-        if not np.vdot(first, second) > _UNRELATED_COSINE * norm:
+        known = np.isfinite(case.outputs[name])
+        first, second = (_centred(values, known) for values in (expected, case.outputs[name]))
+        norms = np.linalg.norm(first), np.linalg.norm(second)
+        if norms[0] > 0 and not np.vdot(first, second) > _UNRELATED_COSINE * norms[0] * norms[1]:
             return True
     return False
+
+
+def _centred(values: FloatArray, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Returns values `[N, ...]` without each element's mean over those that are known; 0 for the others."""
+    kept = np.where(known, values, 0).astype(np.float64)
+    return np.where(known, kept - kept.sum(axis=0) / np.maximum(known.sum(axis=0), 1), 0)

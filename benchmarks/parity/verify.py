@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pocketvae.benchmarks.execution.target import THIS_MACHINE
@@ -32,10 +32,11 @@ from pocketvae.system.files import StrPath, write_bytes
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """A verdict with the arrays of the worst inputs."""
+    """A verdict with the arrays of the worst inputs, and the custom limits that it was made with."""
 
     result: VerifyResult
     worst: tuple[WorstCase, ...]
+    limits: Limits = field(default_factory=Limits)
 
 
 def verify_bundle(
@@ -90,7 +91,9 @@ def verify_in_detail(
     chosen = [make_target(name) for name in targets]
     check_threads(num_threads, chosen)
     bundle = opened_with_damage(bundle)
-    return verify_opened(bundle, chosen, read_limits(bundle.path, config), num_threads=num_threads, progress=progress)
+    limits = read_limits(bundle.path, config)
+    limits.check(bundle.manifest.artifacts)
+    return verify_opened(bundle, chosen, limits, num_threads=num_threads, progress=progress)
 
 
 def verify_opened(
@@ -98,11 +101,11 @@ def verify_opened(
 ) -> Verification:
     """Verifies a bundle that is open; see `verify_in_detail`.
 
+    The bundle may have some of a whole one's artifacts alone: the caller checks that `limits` names what the whole has.
+
     Raises:
         ManifestError: the goldens are damaged.
-        SpecError: `limits` names something that the bundle does not have.
     """
-    limits.check(bundle.manifest.artifacts)
     verifier = _Verifier(bundle, limits, num_threads, progress, len(targets))
     for target in targets:
         verifier.run_on(target)
@@ -178,7 +181,7 @@ class _Verifier:
             more_outputs=self._bundle.manifest.vae.more_outputs,
             integers={item.name: item.integers for item in self._whole.manifest.artifacts if item.integers},
         )
-        return Verification(result=result, worst=tuple(self._worst))
+        return Verification(result=result, worst=tuple(self._worst), limits=self._limits)
 
     def _check(self, artifact: ArtifactRecord, batch: int, target: Target, run: TargetRun) -> None:
         goldens, tolerances = (

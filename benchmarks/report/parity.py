@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pocketvae.benchmarks.parity.results import Check, LayerReport, Verdict, VerifyResult, WorstInput
-from pocketvae.benchmarks.parity.tables import check_verdict, figures_table, format_value, worst_check
+from pocketvae.benchmarks.parity.tables import check_verdict, figures_table, format_value, ratio_text, worst_check
 from pocketvae.benchmarks.parity.worst import WorstCase
 from pocketvae.reporting.charts import Bar, level_chart
 from pocketvae.reporting.html import Figure, Table
@@ -61,7 +61,7 @@ def layers_figure(report: LayerReport) -> Figure:
         Bar(
             label=layer.name.split(";")[0][-28:],
             value=max(layer.sqnr_db, 0.0),
-            text=f"{layer.sqnr_db:.1f} dB",
+            text=ratio_text(layer),
             kind="original" if layer.name == report.first_bad else kind,
         )
         for layer in report.layers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pocketvae.benchmarks.latency.config import BenchConfig, Extra
 from pocketvae.benchmarks.latency.measure.instructions import count_instructions
@@ -95,18 +95,20 @@ def _count(
 
 
 def _peaks(counts: Sequence[int]) -> tuple[list[MachinePeaks], list[NotRun]]:
-    found: list[MachinePeaks] = []
+    found: dict[int, MachinePeaks] = {}
     not_run: list[NotRun] = []
-    for threads in counts:
+    # Memory is measured with 1 thread alone, so that without it nothing is known of more.
+    for threads in (1, *(count for count in counts if count != 1)):
         try:
             with ExitStack() as stack:
                 worker = start_worker(stack, blas_environment(threads))
-                found.append(worker.find_peaks(FindPeaks(threads=threads)))
+                found[threads] = worker.find_peaks(FindPeaks(threads=threads))
         except PocketVaeError as e:
-            not_run.append(
-                NotRun(artifact="the machine", target="peaks", reason=f"with {count_of(threads, 'thread')}: {e}")
-            )
-    return found, not_run
+            reason = f"with {count_of(threads, 'thread')}: {e}"
+            not_run.append(NotRun(artifact="the machine", target="peaks", reason=reason))
+            if threads == 1:
+                break
+    return [replace(found[threads], memory=found[1].memory) for threads in counts if threads in found], not_run
 
 
 def _request(bundle: Bundle, record: ArtifactRecord, config: BenchConfig) -> Examine:

@@ -15,7 +15,7 @@ from pocketvae.runtimes.delegation import GraphOperator, GraphTensor, loaded_gra
 from pocketvae.runtimes.litert import open_interpreter
 
 # Multiply-adds of one output value: the product of these dimensions of the weights, the second input.
-_WEIGHTED = {"FULLY_CONNECTED": (1,), "CONV_2D": (1, 2, 3), "DEPTHWISE_CONV_2D": (1, 2)}
+_WEIGHTED = {"FULLY_CONNECTED": (1,), "CONV_2D": (1, 2, 3), "DEPTHWISE_CONV_2D": (1, 2), "CONV_3D": (0, 1, 2, 3)}
 
 
 def examine(path: Path, threads: int) -> tuple[Execution, Work]:
@@ -58,12 +58,15 @@ def work(operators: Sequence[GraphOperator], tensors: Mapping[int, GraphTensor],
 
 
 def _multiply_adds(op: GraphOperator, tensors: Mapping[int, GraphTensor]) -> int:
-    if op.kind == "TRANSPOSE_CONV":
-        # Its inputs are the output's shape, the weights [O, h, w, I] and the image; every input value meets h * w * O.
-        weights, image = tensors[op.inputs[1]].shape, tensors[op.inputs[2]].shape
-        return math.prod(image) * math.prod(weights[:3])
+    if op.kind in ("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE"):
+        # Their inputs are the output's shape, the weights, [O, h, w, I] or [d, h, w, O, I], and the data; every input
+        # value meets all weights of its channel.
+        weights, data = tensors[op.inputs[1]].shape, tensors[op.inputs[2]].shape
+        return math.prod(data) * math.prod(weights[:-1])
     if op.kind == "BATCH_MATMUL":
-        return math.prod(tensors[op.outputs[0]].shape) * tensors[op.inputs[0]].shape[-1]
+        # The first factor may be transposed, but not its rows times the inner dimension.
+        left, output = tensors[op.inputs[0]].shape, tensors[op.outputs[0]].shape
+        return math.prod(output) * math.prod(left[-2:]) // max(1, output[-2])
     if op.kind not in _WEIGHTED:
         return 0
     weights = tensors[op.inputs[1]].shape

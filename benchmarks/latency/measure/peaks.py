@@ -27,14 +27,17 @@ def blas_environment(threads: int) -> dict[str, str]:
 
 
 def measure_peaks(threads: int) -> MachinePeaks:
-    """Returns the peaks of this process, whose BLAS must have this number of threads; takes a second."""
+    """Returns the peaks of this process, whose BLAS must have this number of threads; takes a second.
+
+    Memory's are those of 1 thread, and empty with more: BLAS reads with all that it has.
+    """
     blocks = [_SMALLEST_BLOCK]
     while blocks[-1] < _LARGEST_BLOCK:
         blocks.append(blocks[-1] * 4 if blocks[-1] * 4 <= _LARGEST_BLOCK else _LARGEST_BLOCK)
     return MachinePeaks(
         threads=threads,
         sgemm_flops=max(_sgemm_flops(size) for size in _MATRIX_SIZES),
-        memory=tuple(_memory_speed(block) for block in blocks),
+        memory=tuple(_memory_speed(block) for block in blocks) if threads == 1 else (),
     )
 
 

@@ -43,6 +43,8 @@ _FORCE = "pass --force-compare to compare anyway"
 _ORDER_SEED = 1
 # A machine within this share of its own speed counts as equally fast.
 _SAME_SPEED = 0.03
+# What training may change of an interface, whose files do the same work.
+_LEARNED = ("noise_scale", "degrees_of_freedom")
 # Artifact, target, threads and batch.
 _Key = tuple[str, str, int, int]
 
@@ -102,8 +104,10 @@ def open_baseline(
 
 def _check_same_model(path: Path, then: VaeSpec, now: VaeSpec) -> None:
     """Refuses another interface: no option allows comparing files that do different work."""
-    pairs = {field.name: (getattr(then, field.name), getattr(now, field.name)) for field in fields(VaeSpec)}
+    names = [field.name for field in fields(VaeSpec) if field.name not in _LEARNED]
+    pairs = {name: (getattr(then, name), getattr(now, name)) for name in names}
     pairs["latents"] = (_described(then), _described(now))
+    pairs["channels"] = (_kinds(then), _kinds(now))
     differing = [f"{name} {old} instead of {new}" for name, (old, new) in pairs.items() if old != new]
     if differing:
         raise SpecError(f"the baseline must be a bundle of the same model, but {path} has {'; '.join(differing)}")
@@ -111,6 +115,11 @@ def _check_same_model(path: Path, then: VaeSpec, now: VaeSpec) -> None:
 
 def _described(vae: VaeSpec) -> str:
     return ", ".join(f"{latent.name} {list(latent.shape)}" for latent in vae.latents)
+
+
+def _kinds(vae: VaeSpec) -> str:
+    """Returns what the channels are, without their names, units and noise, which are no work."""
+    return ", ".join(f"{channel.kind} {channel.width}" for channel in vae.channels)
 
 
 def _check_shared(wanted: Sequence[str], known: Collection[str]) -> None:

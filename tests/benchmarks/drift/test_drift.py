@@ -1,21 +1,29 @@
 import json
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
 
+from pocketvae.benchmarks import verify_bundle
+from pocketvae.benchmarks.drift import drift
 from pocketvae.benchmarks.drift.control import four_bit
 from pocketvae.benchmarks.drift.images import golden_images, source_images
+from pocketvae.benchmarks.drift.paths import path_figures
 from pocketvae.benchmarks.drift.repeats import check_repeats
+from pocketvae.benchmarks.parity.limits import Limits
 from pocketvae.benchmarks.targets import make_target
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.cli.main import main
+from pocketvae.documents import encode
 from pocketvae.errors import DataError
-from pocketvae.spec import Format
+from pocketvae.spec import Component, Format, Precision
 from pocketvae.system.environment import logical_cores
 from pocketvae.system.files import sha256_file
+from pocketvae.vae_spec import Condition, VaeSpec, vector_latent
 
 
 def test_weights_of_four_bits_have_fifteen_levels(bundles):
@@ -28,6 +36,77 @@ def test_weights_of_four_bits_have_fifteen_levels(bundles):
     assert len(np.unique(weight)) <= 15
     step = np.abs(bundles.right_weight()).max() / 7
     assert np.abs(weight - bundles.right_weight()).max() <= step / 2 + 1e-6
+
+
+def test_weights_that_are_few_or_none_are_kept(bundles):
+    model = bundles.decoder_model(bundles.right_weight())
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(0, np.float32), "roi"))
+    rounded = onnx.load_from_string(four_bit(model.SerializeToString(), Format.ONNX))
+    assert numpy_helper.to_array(rounded.graph.initializer[-1]).shape == (0,)
+
+
+@pytest.fixture
+def drifted(tmp_path, bundles, monkeypatch):
+    """Opens a bundle with a float16 decoder beside the float32 one, each of any weight; few samples are drawn."""
+    monkeypatch.setattr(drift, "_SAMPLES", 64)
+
+    def make(**weights):
+        models = [bundles.decoder_model(weights.get(name, bundles.right_weight())) for name in ("float32", "float16")]
+        path = bundles.make_bundle(tmp_path / "b", decoder=models[0])
+        onnx.save(models[1], path / "decoder.float16.onnx")
+        bundle = open_bundle(path)
+        first = bundle.manifest.artifacts[0]
+        file = bundles._file(path, "decoder.float16.onnx")
+        half = replace(first, precision=Precision.FLOAT16, file=file)
+        manifest = replace(bundle.manifest, artifacts=(*bundle.manifest.artifacts, half))
+        (path / "manifest.json").write_text(encode(manifest))
+        return open_bundle(path)
+
+    return make
+
+
+def drift_of(bundle):
+    return drift.measure_drift(bundle, golden_images(bundle, np.random.default_rng(0)))
+
+
+def test_a_single_latent_dimension_has_a_diversity(drifted, bundles, monkeypatch):
+    monkeypatch.setattr(bundles, "LATENT", 1)
+    (figure,) = [item for item in drift_of(drifted()).figures if item.metric == "diversity_ratio"]
+    assert figure.value == pytest.approx(1)
+
+
+def test_images_that_are_all_alike_have_no_diversity(drifted, bundles, monkeypatch):
+    weights = bundles._weights()
+    monkeypatch.setattr(bundles, "_weights", lambda: {**weights, "mean": 0 * weights["mean"]})
+    assert {item.metric for item in drift_of(drifted()).figures} == {"elbo_change_mean", "nll_change_mean"}
+
+
+@pytest.mark.parametrize("whose", ["float16", "float32"])
+def test_a_decoder_that_makes_no_numbers_fails_and_is_written(drifted, bundles, whose):
+    bundle = drifted(**{whose: bundles.right_weight() * np.float32(np.nan)})
+    found = drift_of(bundle)
+    with make_target("host").open(bundle) as run:
+        figures = (*found.figures, *path_figures(bundle, run))
+    result = verify_bundle(bundle)
+    result = replace(result, checks=(*result.checks, *found.checks), figures=(*result.figures, *figures))
+    document = json.loads(encode(result))
+    failed = {check["metric"] for check in document["checks"] if not check["passed"]}
+    assert {"elbo_change", "nll_change", "mmd2", "finite"} <= failed
+    assert {"jump_rmse", "diversity_ratio", "elbo_change_mean"}.isdisjoint(f["metric"] for f in document["figures"])
+
+
+def test_a_condition_that_the_encoder_does_not_take_is_the_decoder_s():
+    label = Condition(count=10, encoded=False)
+    vae = VaeSpec(data_shape=(2, 2, 1), latents=vector_latent(3), conditions=(label,))
+    inputs = {
+        Component.ENCODER: {"x": np.zeros((5, 2, 2, 1), np.float32)},
+        Component.DECODER: {"z": np.zeros((3, 3), np.float32), "label": np.array([7, 8, 9], np.int32)},
+    }
+    bundle = SimpleNamespace(
+        manifest=SimpleNamespace(vae=vae), goldens=lambda component: SimpleNamespace(inputs=inputs[component])
+    )
+    images = golden_images(bundle, np.random.default_rng(0))
+    assert {name: list(values) for name, values in images.conditions.items()} == {"label": [7, 8, 9, 7, 8]}
 
 
 def test_golden_images_are_binary_under_a_bernoulli_likelihood(tmp_path, bundles):
@@ -74,7 +153,7 @@ def test_a_bundle_with_nothing_quantized_has_nothing_to_test(tmp_path, bundles, 
 def test_repetitions_hold_the_limits_and_do_not_differ(tmp_path, bundles):
     bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
     with make_target("host").open(bundle) as run:
-        found = check_repeats(bundle, run)
+        found = check_repeats(bundle, run, Limits())
     assert [(check.metric, check.passed) for check in found.checks] == [("repeats", True)] * 2
     assert {figure.output for figure in found.figures} == {"image", "z_mean", "z_log_var"}
     assert max(figure.value for figure in found.figures) < 1e-6
@@ -92,10 +171,18 @@ def test_an_artifact_that_depends_on_its_threads_is_found(tmp_path, bundles):
             return {name: values + (options["num_threads"] - 1) for name, values in found.items()}
 
     with make_target("host").open(bundle) as run:
-        found = check_repeats(bundle, Moody(run))
+        found = check_repeats(bundle, Moody(run), Limits())
     if logical_cores() > 1:
         assert not any(check.passed for check in found.checks)
         assert found.checks[0].detail.startswith("with 2 threads at batch 1: ")
+
+
+@pytest.mark.parametrize("name", ["pocketvae.toml", "mine.toml"])
+def test_repetitions_hold_the_custom_limits(tmp_path, bundles, name):
+    bundle = bundles.make_bundle(tmp_path / "b", decoder=bundles.decoder_model(bundles.right_weight() * 1.01))
+    (tmp_path / name).write_text('[limits."decoder.*".image]\nmax_abs = 0.5\n')
+    config = [] if name == "pocketvae.toml" else ["--config", str(tmp_path / name)]
+    assert main(["verify", str(bundle), "--thorough", "--quiet", *config]) == 0
 
 
 @pytest.fixture(scope="module")

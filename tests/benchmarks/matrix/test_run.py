@@ -1,5 +1,6 @@
 """The matrix on this machine and on targets that stand for others."""
 
+import errno
 import json
 from dataclasses import replace
 
@@ -13,8 +14,10 @@ from pocketvae.benchmarks.matrix.table import problem_lines
 from pocketvae.benchmarks.targets import ArtifactFault, Target, make_target
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.cli.main import main
+from pocketvae.documents import encode
 from pocketvae.errors import SpecError, TargetError
 from pocketvae.spec import Precision
+from pocketvae.system import files
 
 
 class Other(Target):
@@ -98,6 +101,14 @@ def test_values_that_are_not_finite_fail(fill):
     assert "NaN" in cell.detail
 
 
+def test_a_figure_that_is_not_finite_is_left_out_and_the_failure_written(fill, monkeypatch):
+    monkeypatch.setattr(OtherRun, "figures", lambda self, artifact: {"builtin_max_abs": np.nan, "arena_bytes": 9.0})
+    matrix = fill(Other(change=shifted(np.nan)))
+    assert "builtin" not in matrix_page(matrix.result, matrix.sheet)
+    (cell,) = [cell for cell in json.loads(encode(matrix.result))["cells"] if cell["target"] == "other"][:1]
+    assert (cell["state"], cell["figures"]) == ("failed", {"arena_bytes": 9.0})
+
+
 def test_what_a_target_is_not_for_is_left_out_and_no_failure(fill):
     matrix = fill(Other(declined="no encoders"))
     assert states(matrix, "other") == {"decoder": CellState.EQUAL, "encoder": CellState.LEFT_OUT}
@@ -176,8 +187,8 @@ def test_the_page_shows_everything_and_escapes_it(fill):
 
 def test_the_command_writes_both_files_and_its_exit_code_tells(tmp_path, bundles, capsys):
     bundle = bundles.make_bundle(tmp_path / "b")
-    files = ["--json", str(tmp_path / "m.json"), "--html", str(tmp_path / "m.html")]
-    assert main(["matrix", str(bundle), *files, "--quiet"]) == 0
+    written = ["--json", str(tmp_path / "m.json"), "--html", str(tmp_path / "m.html")]
+    assert main(["matrix", str(bundle), *written, "--quiet"]) == 0
     assert json.loads((tmp_path / "m.json").read_text())["passed"] is True
     assert (tmp_path / "m.html").read_text().startswith("<!doctype html>")
     capsys.readouterr()
@@ -185,6 +196,16 @@ def test_the_command_writes_both_files_and_its_exit_code_tells(tmp_path, bundles
     assert "ssh: decoder.float32.onnx, encoder.float32.onnx: name a machine: ssh://user@host" in capsys.readouterr().out
     wrong = bundles.make_bundle(tmp_path / "w", decoder=bundles.decoder_model(bundles.right_weight() + np.float32(1)))
     assert main(["matrix", str(wrong), "--quiet"]) == 1
+
+
+def test_a_full_disk_does_not_lose_the_table(tmp_path, bundles, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "write_text", full)
+    bundle = bundles.make_bundle(tmp_path / "b")
+    assert main(["matrix", str(bundle), "--json", str(tmp_path / "m.json"), "--quiet"]) != 0
+    assert "decoder.float32.onnx" in capsys.readouterr().out
 
 
 def test_bad_usage_is_refused_before_any_work(tmp_path, bundles):

@@ -7,7 +7,7 @@ from onnx import numpy_helper
 
 from pocketvae.benchmarks import layer_lines
 from pocketvae.benchmarks.parity.layers import compare_layers, first_bad, layer_reports
-from pocketvae.benchmarks.parity.results import Layer
+from pocketvae.benchmarks.parity.results import NOT_FINITE_DB, Layer
 from pocketvae.benchmarks.parity.verify import add_layers, verify_in_detail
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.cli.main import main
@@ -52,6 +52,25 @@ def test_a_tensor_is_found_under_another_number_and_behind_its_quantization():
     assert shape == ("r",)
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_a_layer_that_is_not_finite_on_one_side_alone_is_bad(value):
+    signal, layer = np.ones((4, 1, 10)), Layer(name="b", sqnr_db=NOT_FINITE_DB, max_abs=None)
+    other = signal.copy()
+    other[1, 0, 3] = value
+    for expected, found in ((signal, other), (other, signal)):
+        compared, _ = compare_layers({"a": signal, "b": expected}, {"a": signal, "b": found})
+        assert (compared[1], first_bad(compared)) == (layer, "b")
+    ((both,), _) = compare_layers({"b": other}, {"b": other.copy()})
+    assert (both.sqnr_db, both.max_abs) == (None, 0)
+
+
+def test_layers_of_zeros_or_of_nothing_have_a_ratio_too():
+    zeros, nothing = np.zeros((4, 1, 10)), np.zeros((4, 0))
+    (layer, empty), _ = compare_layers({"a": zeros, "b": nothing}, {"a": zeros + 1e30, "b": nothing})
+    assert NOT_FINITE_DB < layer.sqnr_db < -3000
+    assert empty.sqnr_db is None
+
+
 def with_half(bundles, folder, change):
     """A bundle with a float16 decoder beside the float32 one: the same network, changed."""
     bundle = bundles.make_bundle(folder)
@@ -82,6 +101,28 @@ def test_the_layer_that_was_spoiled_is_named(tmp_path, bundles):
     assert report.layers[0].sqnr_db == pytest.approx(20 * np.log10(2), abs=0.01)
     assert report.first_bad == "flat"
     assert report.looking_changed == 0
+
+
+def overflow(model):
+    weight = model.graph.initializer[0]
+    weight.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(weight), np.inf), weight.name))
+
+
+def rename(model):
+    model.graph.node[1].op_type = "NoSuchOperator"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(overflow, "3 layers, lowest not finite, output not finite; first bad layer flat"), (rename, "not compared: ")],
+)
+def test_a_file_that_fails_is_told_in_every_form(tmp_path, bundles, capsys, change, words):
+    bundle = with_half(bundles, tmp_path / "b", change)
+    files = ["--json", str(tmp_path / "v.json"), "--html", str(tmp_path / "r.html")]
+    assert main(["verify", str(bundle), "--layers", *files, "--quiet"]) == 1
+    assert f"decoder.float16.onnx layer by layer: {words}" in capsys.readouterr().out
+    assert json.loads((tmp_path / "v.json").read_text())["layers"][0]["artifact"] == "decoder.float16.onnx"
+    assert "Layer by layer" in (tmp_path / "r.html").read_text()
 
 
 def test_equal_files_are_equal_everywhere(tmp_path, bundles, capsys):

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from pocketvae.benchmarks import verify_bundle
 from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import Culprit
-from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
+from pocketvae.benchmarks.parity.triangulation import Case, Triangulation, _is_unrelated
 from pocketvae.benchmarks.targets import make_target
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.runtimes.base import Optimizations
@@ -136,6 +136,25 @@ def test_a_target_is_to_blame_where_this_machine_has_the_file_right(tmp_path, bu
     found = Triangulation(bundle, make_target("hexagon"), Faulty(), 1).diagnose(case)
     assert found.culprit is culprit
     assert found.evidence[0] == f"on this machine the same file is {'right' if scale == 1 else 'wrong too'}"
+
+
+def test_what_is_not_finite_or_never_changes_says_nothing_of_another_model(tmp_path, bundles):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    image = bundle.goldens(Component.DECODER).outputs["image"]
+    constant = np.full((len(image), 1), 0.3, np.float32)
+    spoiled = image * np.float32(1.1)
+    spoiled[2, 3, 3, 0], spoiled[5, 1, 4, 0] = np.nan, np.inf
+
+    def unrelated(found):
+        outputs = {"constant": constant + np.float32(1e-3) * image[:, 0, 0], "image": found}
+        deviations = Deviations({"constant": constant, "image": image}, outputs, bundle.manifest.vae)
+        artifact = bundle.manifest.artifacts[0]
+        case = Case(artifact=artifact, target="host", tolerances=(), inputs={}, deviations=deviations)
+        return _is_unrelated(case)
+
+    assert not unrelated(spoiled)
+    assert unrelated(np.roll(spoiled, 1, axis=0))
+    assert unrelated(np.zeros_like(image))
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 
 from pocketvae.benchmarks import verify_bundle
 from pocketvae.benchmarks.execution import running
+from pocketvae.benchmarks.execution.local import HostRun
 from pocketvae.bundle.manifest import FailureRecord
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError, SpecError, TargetError
@@ -56,6 +57,14 @@ def test_one_nan_fails_and_is_counted(tmp_path, bundles):
     (finite,) = [check for check in result.checks if check.metric == "finite" and not check.passed]
     assert finite.detail == f"{bundles.COUNT} of {bundles.COUNT * 36} values are NaN or infinite"
     assert all(check.value is None for check in result.checks if check.metric == "max_abs")
+
+
+def test_a_target_s_figure_that_is_not_finite_is_left_out(tmp_path, bundles, monkeypatch):
+    monkeypatch.setattr(HostRun, "figures", lambda self, artifact: {"cpu_max_abs": np.nan, "arena_bytes": 9.0})
+    document = json.loads(encode(verify_bundle(bundles.make_bundle(tmp_path / "b"))))
+    assert {f["metric"] for f in document["figures"] if f["metric"] in ("cpu_max_abs", "arena_bytes")} == {
+        "arena_bytes"
+    }
 
 
 def test_an_output_of_another_name_fails_the_interface(tmp_path, bundles):

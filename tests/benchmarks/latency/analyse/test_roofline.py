@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pocketvae.benchmarks.latency.analyse.roofline import bytes_per_s, roofline
-from pocketvae.benchmarks.latency.measure import peaks
+from pocketvae.benchmarks.latency.measure import examination, peaks
 from pocketvae.benchmarks.latency.messages import Work
 from pocketvae.benchmarks.latency.results import MachinePeaks, MemorySpeed
 from pocketvae.spec import Precision
@@ -57,3 +57,23 @@ def test_peaks_are_measured(monkeypatch):
     assert [each.block_bytes for each in found.memory] == [1 << 17, 1 << 18]
     assert all(np.isfinite([each.copy_bytes_per_s, each.read_bytes_per_s]).all() for each in found.memory)
     assert set(peaks.blas_environment(3).values()) == {"3"}
+
+
+@pytest.mark.parametrize("counts", [(2,), (2, 1), (1, 2)])
+def test_memory_is_measured_with_one_thread_whatever_else_is(monkeypatch, counts):
+    monkeypatch.setattr(peaks, "_sgemm_flops", lambda size: 1e9)
+    monkeypatch.setattr(peaks, "_LARGEST_BLOCK", peaks._SMALLEST_BLOCK)
+    blas = []
+
+    class Worker:
+        def __init__(self, stack, environment):
+            blas.append(environment["OPENBLAS_NUM_THREADS"])
+
+        def find_peaks(self, request):
+            monkeypatch.setattr(peaks, "_memory_speed", lambda block: speed(block, float(blas[-1]), 0.0))
+            return peaks.measure_peaks(request.threads)
+
+    monkeypatch.setattr(examination, "start_worker", Worker)
+    found, not_run = examination._peaks(counts)
+    assert not not_run
+    assert [(each.threads, each.memory[0].copy_bytes_per_s) for each in found] == [(count, 1.0) for count in counts]

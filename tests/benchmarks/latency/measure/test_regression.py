@@ -17,9 +17,10 @@ from pocketvae.benchmarks.latency.results import MachinePeaks, MemorySpeed, Verd
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.documents import encode
 from pocketvae.errors import ChannelError, ManifestError, ParityError, SpecError
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.progress import ignore_progress
 from pocketvae.system.environment import current_environment
-from pocketvae.vae_spec import vector_latent
+from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
 
 pytestmark = pytest.mark.usefixtures("few_values")
 NO_ORIGINAL = BenchConfig(include_original=False)
@@ -83,6 +84,29 @@ def test_the_field_in_which_models_differ_is_named(tmp_path, bundle, bundles):
     (other / "manifest.json").write_text(encode(replace(manifest, vae=replace(manifest.vae, data_range=(0.0, 255.0)))))
     with pytest.raises(SpecError, match=r"data_range \(0\.0, 255\.0\) instead of \(0\.0, 1\.0\)$"):
         opened(other, bundle)
+
+
+def test_what_training_learns_is_no_other_model(tmp_path, bundles):
+    def made(name, degrees, channels):
+        vae = VaeSpec(
+            data=DataKind.SEQUENCE,
+            data_shape=(18, 2),
+            latents=vector_latent(3),
+            likelihood=Likelihood.STUDENT_T,
+            channels=channels,
+            degrees_of_freedom=degrees,
+        )
+        return bundles.make_bundle(tmp_path / name, vae=vae)
+
+    new = made("new", 3.5, (Channel(noise_scale=0.2), Channel(noise_scale=0.3, mean=4.0, scale=2.0)))
+    old = made("old", 4.5, (Channel(noise_scale=0.4), Channel(noise_scale=0.5, name="rpm")))
+    assert opened(old, new).bundle.path == old
+    manifest = open_bundle(old).manifest
+    vae = replace(manifest.vae, likelihood=Likelihood.MIXED, degrees_of_freedom=None)
+    other = replace(vae, channels=(Channel(), Channel(kind=ChannelKind.BINARY)))
+    (old / "manifest.json").write_text(encode(replace(manifest, vae=other)))
+    with pytest.raises(SpecError, match="channels real 1, binary 1 instead of real 1, real 1$"):
+        opened(old, new)
 
 
 def test_a_bundle_with_nothing_of_what_is_timed_is_refused(tmp_path, bundle, bundles):

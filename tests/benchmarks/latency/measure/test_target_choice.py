@@ -60,6 +60,17 @@ def test_a_target_that_is_not_there_is_not_a_failure_of_the_files(ask, monkeypat
     assert [item.reason for item in found.rejected] == ["npu is not set up"]
 
 
+def test_a_limit_on_another_component_is_not_used(ask, tmp_path):
+    (tmp_path / "pocketvae.toml").write_text('[limits."encoder.*".posterior]\nkl_mean = 0.1\n')
+    assert ask().on_targets[0].artifact == "decoder.float32.onnx"
+
+
+def test_a_limit_on_nothing_is_refused(ask, tmp_path):
+    (tmp_path / "pocketvae.toml").write_text('[limits."encodr.*".posterior]\nkl_mean = 0.1\n')
+    with pytest.raises(SpecError, match="unknown artifact"):
+        ask()
+
+
 def test_a_component_that_is_missing_is_refused(ask):
     with pytest.raises(SpecError, match="the bundle has no generator to recommend"):
         ask(component=Component.GENERATOR)
