@@ -134,6 +134,8 @@ class SourceImages:
             )
         if self.labels is not None:
             unknown = self.labels[(self.labels < 0) | (self.labels >= vae.label_count)]
+            if self.folder_classes is not None and (unknown < 0).any():
+                raise DataError("windows of folders that --truth names have no class: pass --label")
             if len(unknown):
                 raise DataError(f"labels must be 0 to {vae.label_count - 1}, got {unknown[0]}")
         return self.labels

@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples",
         metavar="N",
         type=int,
-        help="compare N draws from the prior with as many test images: kernel distance, precision and recall",
+        help="compare N draws from the prior, 16 to 5000, with as many test images: kernel distance, precision and "
+        "recall",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of binarization and latents (default: 0)")
     parser.add_argument("--skip-corrupt", action="store_true", help="skip images that cannot be read")

@@ -9,9 +9,8 @@ import numpy as np
 
 from pocketvae.data.dataset import ImageSet, ImageSplits
 from pocketvae.data.items import ItemSet, Splits
+from pocketvae.data.window_values import value_blocks
 from pocketvae.train.checkpoints import DataIdentity
-
-_CHUNK = 4096
 
 
 def identify(data: Splits) -> DataIdentity:
@@ -23,8 +22,8 @@ def identify(data: Splits) -> DataIdentity:
 def sha256_of(items: ItemSet) -> str:
     """Returns the SHA-256 of items with their labels."""
     digest = hashlib.sha256()
-    for start in range(0, len(items), _CHUNK):
-        digest.update(items.items[start : start + _CHUNK].tobytes())
+    for _, block in value_blocks(items.items):
+        digest.update(block.tobytes())
     digest.update(items.labels_or_zeros().tobytes())
     return digest.hexdigest()
 
@@ -47,7 +46,6 @@ def binarize_once(data: ImageSplits, seed: int) -> ImageSplits:
 def _binarize(part: ImageSet, seed: int, stream: int) -> ImageSet:
     rng = np.random.default_rng([seed, 4, stream])
     images = np.empty(part.images.shape, np.uint8)
-    for start in range(0, len(part), _CHUNK):
-        grey = part.images[start : start + _CHUNK]
-        images[start : start + _CHUNK] = np.where(rng.random(grey.shape) * 255 < grey, 255, 0)
+    for first, grey in value_blocks(part.images):
+        images[first : first + len(grey)] = np.where(rng.random(grey.shape) * 255 < grey, 255, 0)
     return replace(part, images=images)

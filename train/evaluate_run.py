@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pocketvae.bundle.run import open_run
 from pocketvae.data.dataset import ImageSplits
+from pocketvae.data.embedded import MNIST
 from pocketvae.errors import SpecError
 from pocketvae.keras.io import start_tensorflow
 from pocketvae.kinds.registry import kind_of
@@ -17,7 +18,7 @@ from pocketvae.train.config import Binarization, TrainConfig
 from pocketvae.train.evaluated import evaluated_data, load_vae
 from pocketvae.train.evaluation import ElboEstimate, Evaluator, LikelihoodEstimate, bits_per_dim, likelihood_estimate
 from pocketvae.train.presets import with_overrides
-from pocketvae.train.sample_quality import MOST_SAMPLES, SampleQuality, check_enough, sample_quality
+from pocketvae.train.sample_quality import FEWEST_SAMPLES, MOST_SAMPLES, SampleQuality, check_enough, sample_quality
 from pocketvae.train.shared_evaluation import ImportanceJob, Sharing, shared_nats
 from pocketvae.vae_spec import DataKind, Likelihood
 
@@ -77,7 +78,8 @@ def evaluate(
         source: Source of the data; None for a run that was trained on the embedded MNIST.
         importance_samples: K, the samples per item.
         image_count: Evaluate only the first items; None for all.
-        sample_count: Compare so many draws from the prior with test images, see `sample_quality`; None for none.
+        sample_count: Compare so many draws from the prior, at least 16, with test images, see `sample_quality`; None
+            for none.
         seed: Seed of binarization and latents.
         skip_corrupt: Skip images of a folder that cannot be read, as training may have done.
         sharing: The cluster whose workers share importance sampling, with the same figures; None for this process.
@@ -85,17 +87,17 @@ def evaluate(
 
     Raises:
         ManifestError: the run is damaged.
-        SpecError: a number is below 1, or samples are asked for of a model of other data than images.
+        SpecError: a number is out of range, or samples are asked for of a model of other data than images.
         DataError: the images cannot be used or are not of the model's size, or their source is unknown.
         TargetError: TensorFlow is not installed, or the cluster cannot be used.
     """
-    for name, value, most in (
-        ("importance samples", importance_samples, limits.MOST_IMPORTANCE_SAMPLES),
-        ("images", image_count, None),
-        ("samples", sample_count, MOST_SAMPLES),
+    for name, value, least, most in (
+        ("importance samples", importance_samples, 1, limits.MOST_IMPORTANCE_SAMPLES),
+        ("images", image_count, 1, None),
+        ("samples", sample_count, FEWEST_SAMPLES, MOST_SAMPLES),
     ):
         if value is not None:
-            limits.check_number(value, f"the number of {name}", most=most)
+            limits.check_number(value, f"the number of {name}", least=least, most=most)
     run = open_run(run_path)
     config = with_overrides(TrainConfig(), run.record.config)
     if sample_count is not None and config.data is not DataKind.IMAGE:
@@ -114,7 +116,7 @@ def evaluate(
     else:
         job = ImportanceJob(
             run=run_path.absolute(),
-            source=_where(source),
+            source=_where(source, config.data),
             skip_corrupt=skip_corrupt,
             importance_samples=importance_samples,
             seed=seed,
@@ -141,7 +143,10 @@ def evaluate(
     )
 
 
-def _where(source: str | None) -> str | None:
+def _where(source: str | None, data: DataKind) -> str | None:
     """Returns a source as workers find it, whose working directory is another."""
-    path = None if source is None else Path(source)
-    return str(path.absolute()) if path is not None and path.exists() else source
+    # Of images, this name is that of the embedded ones, also beside a folder of that name.
+    if source is None or (source == MNIST and data is DataKind.IMAGE):
+        return source
+    path = Path(source)
+    return str(path.absolute()) if path.exists() else source

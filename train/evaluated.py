@@ -7,7 +7,8 @@ from dataclasses import replace
 from pocketvae.bundle.run import Run
 from pocketvae.data.dataset import ImageSplits
 from pocketvae.data.embedded import MNIST
-from pocketvae.data.items import ItemSet, Splits
+from pocketvae.data.folders import check_has_all_classes
+from pocketvae.data.items import Splits
 from pocketvae.data.training_values import holds_items
 from pocketvae.errors import DataError
 from pocketvae.keras.io import load_model
@@ -73,7 +74,7 @@ def evaluated_data(run: Run, source: str | None, config: TrainConfig, *, skip_co
     shape = data.train.items.shape[1:]
     if shape != vae.data_shape:
         raise DataError(f"{plural} must be {vae.data_shape} as the model expects, got {shape}")
-    _check_labels(data.test, vae)
+    _check_labels(data, source or MNIST, vae)
     if not isinstance(data, ImageSplits):
         if data.log_mel != vae.log_mel:
             raise DataError(f"sounds must have the rate of the training data, {vae.input_rate_hz:g} Hz: resample them")
@@ -81,12 +82,13 @@ def evaluated_data(run: Run, source: str | None, config: TrainConfig, *, skip_co
     return binarize_once(data, config.seed) if config.binarization is Binarization.STATIC else data
 
 
-def _check_labels(test: ItemSet, vae: VaeSpec) -> None:
-    label_count = vae.label_count
+def _check_labels(data: Splits, source: str, vae: VaeSpec) -> None:
+    test, label_count = data.test, vae.label_count
     if not label_count:
         return
     if test.labels is None:
         raise DataError(f"a class-conditional model needs labels, but the {kind_of(vae.data).plural} do not have any")
+    check_has_all_classes(source, data.label_count(), vae)
     if int(test.labels.max()) >= label_count:
         raise DataError(
             f"labels must be below {label_count}, the model's number of classes, got {int(test.labels.max())}"

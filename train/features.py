@@ -24,7 +24,7 @@ class Task(enum.StrEnum):
     """What the classifier learns, which needs no VAE.
 
     LABELS: the classes of the source. TURNS: by how many quarters (of images that are not square: halves) an image is
-    turned, for sources without labels (Gidaris et al. 2018, rotation prediction).
+    turned, for sources without labels of training or test images (Gidaris et al. 2018, rotation prediction).
     """
 
     LABELS = "labels"
@@ -62,7 +62,9 @@ def train_features(
         progress: Called after every tenth of the steps.
     """
     keras = import_keras()
-    task = Task.TURNS if train.labels is None or len(np.unique(train.labels)) < 2 else Task.LABELS
+    # Without labels of the test images, the accuracy would be that of calling all of them 0.
+    is_labelled = train.labels is not None and test.labels is not None and len(np.unique(train.labels)) > 1
+    task = Task.LABELS if is_labelled else Task.TURNS
     is_square = train.image_shape[0] == train.image_shape[1]
     turns: Sequence[int] = range(4) if is_square else (0, 2)
     count = len(turns) if task is Task.TURNS else int(train.labels_or_zeros().max()) + 1

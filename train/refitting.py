@@ -46,9 +46,10 @@ def refitted(model: VaeModel, items: ItemSet, config: TrainConfig) -> VaeModel:
         config: Of its training.
     """
     rng = np.random.default_rng([config.seed, _STREAM])
-    some = items.some(_MOST_ROWS, rng)
-    z_mean, z_var = _posteriors(model, some, config)
-    count = min(config.refit_components, max(1, len(some) // 2))
+    # As `items.some` chooses, which would be one array of them all.
+    chosen = np.sort(rng.permutation(len(items))[:_MOST_ROWS])
+    z_mean, z_var = _posteriors(model, items, chosen, config)
+    count = min(config.refit_components, max(1, len(chosen) // 2))
     means, log_scales = fit_components(z_mean, z_var, count, rng)
     return model.with_prior(build_mixture(means, log_scales), replace(model.spec, prior=PriorKind.MIXTURE))
 
@@ -118,14 +119,16 @@ def _em_step(
     )
 
 
-def _posteriors(model: VaeModel, items: ItemSet, config: TrainConfig) -> tuple[FloatArray, FloatArray]:
-    """Returns means and variances of q(z|x), `[N, D]` each, of items as training sees them."""
+def _posteriors(
+    model: VaeModel, items: ItemSet, chosen: npt.NDArray[np.intp], config: TrainConfig
+) -> tuple[FloatArray, FloatArray]:
+    """Returns means and variances of q(z|x), `[N, D]` each, of the chosen items as training sees them."""
     found: list[tuple[Any, Any]] = []
-    for number in range(max(1, min(_MOST_COPIES, _MOST_ROWS // len(items)))):
-        for start in range(0, len(items), _BATCH):
-            part = items.take(slice(start, start + _BATCH))
+    for number in range(max(1, min(_MOST_COPIES, _MOST_ROWS // len(chosen)))):
+        for start in range(0, len(chosen), _BATCH):
+            part = items.take(chosen[start : start + _BATCH])
             # Negative numbers: those from 0 up are the steps of training.
-            noise = Noise(seed=np.array([config.seed, -1 - number * len(items) - start], np.int64))
+            noise = Noise(seed=np.array([config.seed, -1 - number * len(chosen) - start], np.int64))
             x = model.observe(augment(part.items, config, noise), noise)
             z_mean, z_log_var = model.encode(x, part.labels_or_zeros())
             found.append((np.asarray(z_mean), np.exp(np.asarray(z_log_var))))

@@ -17,7 +17,8 @@ from pocketvae.train.sample_distance import kernel_distance, precision_and_recal
 
 # Distances of all pairs of more would take gigabytes.
 MOST_SAMPLES = 5000
-_FEWEST_IMAGES = 16
+# Of fewer, one within the third neighbour's distance of another says nothing.
+FEWEST_SAMPLES = 16
 _BATCH = 500
 _STREAM = 6
 _SMALLEST_SPREAD = 1e-6
@@ -64,8 +65,8 @@ def check_enough(test: ImageSet) -> None:
     Raises:
         DataError: there are too few.
     """
-    if len(test) < _FEWEST_IMAGES:
-        raise DataError(f"samples are compared with at least {_FEWEST_IMAGES} test images, got {len(test)}")
+    if len(test) < FEWEST_SAMPLES:
+        raise DataError(f"samples are compared with at least {FEWEST_SAMPLES} test images, got {len(test)}")
 
 
 def sample_quality(
@@ -82,7 +83,7 @@ def sample_quality(
     Args:
         model: The model.
         data: The images of its source. The classifier learns from the training images.
-        count: How many samples are drawn; as many as there are test images where there are fewer.
+        count: How many samples are drawn, at least 16; as many as there are test images where there are fewer.
         seed: Of the classifier, the draws and the choice of images.
         binary: The images are binarized, so pixels of samples are drawn, too.
         progress: Called while the classifier is trained.

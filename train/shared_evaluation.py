@@ -21,7 +21,7 @@ from pocketvae.keras.io import start_tensorflow
 from pocketvae.progress import ProgressCallback
 from pocketvae.system.files import sha256_bytes, sha256_file
 from pocketvae.train.config import TrainConfig
-from pocketvae.train.data import identify
+from pocketvae.train.data import identify, sha256_of
 from pocketvae.train.evaluated import evaluated_data, load_vae
 from pocketvae.train.evaluation import Evaluator, importance_batch
 from pocketvae.train.presets import with_overrides
@@ -106,7 +106,8 @@ def shared_nats(
         command="evaluate",
         pocketvae=VERSION,
         model=sha256_bytes(models.encode()),
-        input=sha256_bytes(f"{identify(data)} {count}".encode()),
+        # The identity is that of the training items.
+        input=sha256_bytes(f"{identify(data)} {sha256_of(data.test)} {count}".encode()),
         options={"importance_samples": str(job.importance_samples), "seed": str(job.seed)},
         block_items=size,
     )

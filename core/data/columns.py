@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.tables import at_row, column_places, is_header, opened_table
+from pocketvae.data.tables import at_row, column_places, is_bare_index, is_header, opened_table
 from pocketvae.errors import DataError, TargetError
 from pocketvae.fields import Channel, ChannelKind
 from pocketvae.installation import install_command
@@ -63,7 +63,7 @@ def read_columns(path: Path, names: Sequence[str] = ()) -> Table:
 
     Args:
         path: A `.csv` or `.parquet` file; the first row of a `.csv` is a header if none of its cells is a number.
-        names: Which columns; all where none are named.
+        names: Which columns; all where none are named, but no index of pandas that has no name.
 
     Raises:
         DataError: the file is damaged or empty, its rows have different lengths, two columns have one name, a column is
@@ -74,10 +74,9 @@ def read_columns(path: Path, names: Sequence[str] = ()) -> Table:
     twice = next((name for name in table.names if table.names.count(name) > 1), None)
     if twice is not None:
         raise DataError(f"{path} must have columns of different names, got two of {shortened(twice)!r}")
-    if not table.rows:
-        raise DataError(f"{path} must hold rows, got none")
-    if names:
-        table = table.chosen(names)
+    table = table.chosen(names or [name for name in table.names if not is_bare_index(name)])
+    if not table.rows or not table.names:
+        raise DataError(f"{path} must hold {'rows' if table.names else 'columns'}, got none")
     for column, cells in enumerate(table.cells):
         if "" in cells:
             raise table.error(column, cells.index(""), "given")

@@ -1,11 +1,14 @@
-"""Folders of data: which of their files count, and whether their subfolders are splits."""
+"""Folders of data: which of their files count, and whether their subfolders are splits, or all of a model's classes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
 
+from pocketvae.data.embedded import MNIST, located
+from pocketvae.data.image_files import idx_files
 from pocketvae.errors import DataError
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 # Subfolders that are splits of a data set, not classes; the last of them is most likely the one that is meant.
 PARTS = ("train", "validation", "val", "test")
@@ -42,3 +45,25 @@ def check_is_one_part(folder: Path, kind: str) -> None:
             f"the subfolders of {folder} must be {kind}, got {' and '.join(sorted(names))}: name one of them, such as "
             f"{folder / max(names, key=PARTS.index)}"
         )
+
+
+def check_has_all_classes(source: str, label_count: int, vae: VaeSpec) -> None:
+    """Checks that a folder whose subfolders are numbered as classes has as many as a model; other sources pass.
+
+    In a folder without two of ten classes, class 7 would become 5, and nothing would look wrong.
+
+    Args:
+        source: Of data with labels.
+        label_count: One more than their largest label.
+        vae: The interface of the model.
+
+    Raises:
+        DataError: it has more or fewer.
+    """
+    path, is_image = located(source), vae.data is DataKind.IMAGE
+    if label_count == vae.label_count or not path.is_dir() or (is_image and (source == MNIST or idx_files(path))):
+        return
+    raise DataError(
+        f"the folder {source} has {label_count} subfolders of {vae.data}s but the model {vae.label_count} classes, so "
+        f"their numbering differs: name a folder with a subfolder for every class"
+    )

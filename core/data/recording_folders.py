@@ -53,17 +53,28 @@ def classes_of(source: Path, names: Sequence[str]) -> tuple[tuple[str, ...], tup
     """
     if not source.is_dir():
         raise DataError(f"labels need one folder of recordings for each class, but {source} is no folder")
-    owners = []
-    for name in names:
-        folders = name.split(_SEPARATOR)[:-1]
-        if folders and folders[0] in PARTS:
-            folders = folders[1:]
-        if not folders:
-            raise DataError(f"{source} must have one folder of recordings for each class, but {name} lies in none")
-        owners.append(folders[0])
+    owners = [_owner(name) for name in names]
+    if "" in owners:
+        name = names[owners.index("")]
+        raise DataError(f"{source} must have one folder of recordings for each class, but {name} lies in none")
     classes = tuple(sorted(set(owners)))
     if len(classes) < 2:
         raise DataError(
-            f"{source} must have a folder of recordings for each of several classes, got {classes[0]} alone"
+            f"{source} must have a folder of recordings for each of several classes, got "
+            f"{f'{classes[0]} alone' if classes else 'none'}"
         )
     return classes, tuple(classes.index(owner) for owner in owners)
+
+
+def numbers_of(names: Sequence[str], classes: Sequence[str]) -> tuple[int, ...]:
+    """Returns the class of each recording, -1 where it lies in a folder that is none of these."""
+    owners = [_owner(name) for name in names]
+    return tuple(classes.index(owner) if owner in classes else -1 for owner in owners)
+
+
+def _owner(name: str) -> str:
+    """Returns the folder that says a recording's class; nothing where it lies in none."""
+    folders = name.split(_SEPARATOR)[:-1]
+    if folders and folders[0] in PARTS:
+        folders = folders[1:]
+    return folders[0] if folders else ""

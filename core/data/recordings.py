@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -145,6 +146,8 @@ def _read(path: Path, wanted: Wanted, *, is_large: bool) -> list[Recording]:
         values = collector.rows()
     else:
         values, rate_hz = _large_array(path) if is_large else _array(path), None
+        if 0 in values.shape:
+            raise DataError(f"{path} must hold {'channels' if len(values) else 'time steps'}, got none")
         if values.shape[1] != wanted.count == len(values):
             raise DataError(f"{path} must be [time steps, channels], got {list(values.shape)}: transpose it")
     _check_channels(path, values.shape[1], wanted)
@@ -180,7 +183,7 @@ def _array(path: Path) -> npt.NDArray[np.float32]:
     if array.ndim not in (1, 2):
         raise DataError(f"{path} must be a recording [time steps, channels], got {list(array.shape)}")
     with np.errstate(over="ignore"):
-        return array.astype(np.float32).reshape(len(array), -1)
+        return array.astype(np.float32).reshape(len(array), math.prod(array.shape[1:]))
 
 
 def _of_table(path: Path, wanted: Wanted, collector: Collector, most_rows: int) -> list[Recording]:
@@ -226,6 +229,10 @@ def _chosen(table: TimeTable, path: Path, wanted: Wanted) -> tuple[TimeTable, Fl
     flags = table.flags(wanted.truth, path) if wanted.truth else None
     if wanted.truth and not wanted.names:
         table = table.without(wanted.truth)
+        if not table.names:
+            raise DataError(
+                f"{path} must have columns beside {wanted.truth}, which --truth names, and the time, got none"
+            )
     chosen = wanted.names or (wanted.usual if set(wanted.usual) <= set(table.names) else ())
     if chosen:
         table = table.chosen(chosen, path)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _DELIMITERS = ",;\t"
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
+_BARE_INDEX = re.compile(r"__index_level_\d+__")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -160,6 +161,11 @@ def _numbers(row: list[str], number: int, names: list[str], path: Path) -> npt.N
         large = ", which is too large for float32" if is_large else ""
         raise DataError(f"{path}, row {number}, column {column + 1}{name}: must be a finite number, got {found}{large}")
     return values.astype(np.float32)
+
+
+def is_bare_index(name: str) -> bool:
+    """Whether a column of Parquet is the index of a table of pandas, without a name of its own."""
+    return _BARE_INDEX.fullmatch(name) is not None
 
 
 def column_places(names: Sequence[str], known: Sequence[str], path: Path) -> list[int]:

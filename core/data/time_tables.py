@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.tables import at_row, column_places, is_header, opened_table
+from pocketvae.data.tables import at_row, column_places, is_bare_index, is_header, opened_table
 from pocketvae.errors import DataError, TargetError
 from pocketvae.installation import install_command
 from pocketvae.parsing import shortened
@@ -156,18 +156,24 @@ def time_tables(path: Path, most_rows: int) -> Iterator[TimeTable]:
 
 
 class _Columns:
-    """Takes a table row by row, as numbers, which are smaller than their texts."""
+    """Takes a table row by row, as numbers, which are smaller than their texts.
+
+    Attributes:
+        clock: Which column is the time; None if none is.
+        unit_s: How many seconds 1 of it is.
+        total: Rows so far.
+    """
 
     def __init__(self, names: Sequence[str], path: Path) -> None:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise DataError(f"{path} must have columns of different names, got two of {shortened(twice)!r}")
         self._path, self._names = path, names
-        self._clock = next((index for index, name in enumerate(names) if _time_unit_s(name) is not None), None)
-        self._channels = [index for index in range(len(names)) if index != self._clock]
+        self.clock = next((index for index, name in enumerate(names) if _time_unit_s(name) is not None), None)
+        self._channels = [index for index in range(len(names)) if index != self.clock]
         if not self._channels:
             raise DataError(f"{path} must have columns beside the time, got {shortened(', '.join(names))}")
-        self._unit_s = 1.0 if self._clock is None else _time_unit_s(names[self._clock]) or 1.0
+        self.unit_s = 1.0 if self.clock is None else _time_unit_s(names[self.clock]) or 1.0
         self.total = 0
         self._begin()
 
@@ -186,8 +192,8 @@ class _Columns:
         Raises:
             DataError: its time cannot be read.
         """
-        if self._clock is not None:
-            self._times_s.append(self._time(number, cells[self._clock]))
+        if self.clock is not None:
+            self._times_s.append(self._time(number, cells[self.clock]))
         for place, index in enumerate(self._channels):
             try:
                 self._values.append(float(cells[index]))
@@ -202,7 +208,7 @@ class _Columns:
         found = TimeTable(
             names=tuple(self._names[index] for index in self._channels),
             values=np.frombuffer(self._values).reshape(len(self._rows), -1),
-            times_s=None if self._clock is None else np.array(self._times_s),
+            times_s=None if self.clock is None else np.array(self._times_s),
             rows=np.array(self._rows, np.int64),
             texts=self._texts,
         )
@@ -211,7 +217,7 @@ class _Columns:
 
     def _time(self, number: int, cell: Any) -> float:
         try:
-            return _time_s(cell, self._unit_s)
+            return _time_s(cell, self.unit_s)
         except (TypeError, ValueError) as e:
             raise DataError(
                 f"{at_row(self._path, number)}: the time must be a number or a date such as 2026-01-31T12:00:00, got "
@@ -250,9 +256,13 @@ def _parquet(path: Path) -> Iterator[_Columns]:
     try:
         # Else all of the file is read in advance, and kept to its end.
         with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
-            found = _Columns(list(file.schema_arrow.names), path)
+            names = _arrow_names(file.schema_arrow)
+            found = _Columns(list(names.values()), path)
             for batch in file.iter_batches(_BATCH_ROWS):
-                columns = [_arrow_column(column) for column in batch.columns]
+                columns = [
+                    _arrow_column(batch.column(place), found.unit_s if index == found.clock else None)
+                    for index, place in enumerate(names)
+                ]
                 for number, cells in enumerate(zip(*columns, strict=True), found.total):
                     found.add(number, cells)
                 yield found
@@ -260,14 +270,36 @@ def _parquet(path: Path) -> Iterator[_Columns]:
         raise DataError(f"{path} cannot be read as Parquet: {shortened(str(e).splitlines()[0])}") from e
 
 
-def _arrow_column(column: Any) -> Sequence[Any]:
+def _arrow_names(schema: Any) -> dict[int, str]:
+    """Returns the names of columns by their places; an index of pandas without a name is the time, or is left out."""
+    names = dict(enumerate(schema.names))
+    has_time = any(_time_unit_s(name) is not None for name in names.values())
+    for place in [place for place, name in names.items() if is_bare_index(name)]:
+        if has_time or not _holds_dates(schema.types[place]):
+            del names[place]
+        else:
+            names[place], has_time = "time", True
+    return names
+
+
+def _arrow_column(column: Any, unit_s: float | None) -> Sequence[Any]:
+    """Returns the cells of a column; dates as numbers of the time's unit, and as text where it is not the time."""
     import pyarrow
 
-    if pyarrow.types.is_timestamp(column.type) or pyarrow.types.is_date(column.type):
-        nanoseconds = column.cast(pyarrow.timestamp("ns")).cast(pyarrow.int64())
-        return [None if item is None else item / 1e9 for item in nanoseconds.to_pylist()]
-    values: Sequence[Any] = column.to_pylist()
-    return values
+    if not _holds_dates(column.type):
+        values: Sequence[Any] = column.to_pylist()
+        return values
+    if unit_s is None:
+        texts: Sequence[Any] = column.cast(pyarrow.timestamp("us"), safe=False).cast(pyarrow.string()).to_pylist()
+        return texts
+    items = column.cast(pyarrow.timestamp("ns")).cast(pyarrow.int64()).to_pylist()
+    return [None if item is None else item / 1e9 / unit_s for item in items]
+
+
+def _holds_dates(arrow_type: Any) -> bool:
+    import pyarrow
+
+    return bool(pyarrow.types.is_timestamp(arrow_type) or pyarrow.types.is_date(arrow_type))
 
 
 def _time_unit_s(name: str) -> float | None:

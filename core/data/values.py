@@ -16,7 +16,7 @@ from pocketvae.data.embedded import MNIST, located
 from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.forms import Form, check_limits, checked, without_channel
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
-from pocketvae.data.recording_folders import classes_of
+from pocketvae.data.recording_folders import classes_of, numbers_of
 from pocketvae.data.recordings import SUFFIXES, Recording, Wanted, is_recording, read_recordings
 from pocketvae.data.tables import read_table
 from pocketvae.data.timeline import Timeline
@@ -42,7 +42,7 @@ class ValueSet:
 
     Attributes:
         values: `[N, *data_shape] float32`, finite; many windows of recordings are read when they are looked at.
-        labels: `[N] int32` class indices, or None.
+        labels: `[N] int32` class indices, or None; -1 of windows in folders of anomalies, which are no class.
         names: Of every item; empty where they have none.
         timeline: Where they lie, if they are windows of recordings.
         classes: Names of the folders that labels are numbers of; empty for labels from elsewhere.
@@ -191,20 +191,29 @@ def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, 
         for first, block in value_blocks(found.values):
             check_limits(block, form, str(path), found.names[first:])
     values = held(found.values.in_units_of(vae.input_channels))
-    classes, labels = _labels(path, recordings, found) if vae.label_count else ((), None)
     timeline = timeline_of(found, recordings, length)
+    classes, labels = _labels(path, recordings, timeline) if vae.label_count else ((), None)
     return ValueSet(values=values, labels=labels, names=found.names, timeline=timeline, classes=classes), found
 
 
 def _labels(
-    path: Path, recordings: Sequence[Recording], windows: Windows
+    path: Path, recordings: Sequence[Recording], timeline: Timeline
 ) -> tuple[tuple[str, ...], npt.NDArray[np.int32] | None]:
-    """Returns the classes that subfolders are, and the label of each window; none if they are no classes."""
+    """Returns the classes that subfolders are, and the label of each window; none if they are no classes.
+
+    As in training, a folder of known anomalies alone is no class: the label of its windows is -1.
+    """
+    names = [recording.name for recording in recordings]
+    unknown = set(timeline.recordings.tolist()) - set(timeline.recordings[~timeline.anomalous()].tolist())
+    is_normal = [
+        number not in unknown and (recording.truth is None or not recording.truth.all())
+        for number, recording in enumerate(recordings)
+    ]
     try:
-        classes, owners = classes_of(path, [recording.name for recording in recordings])
+        classes, _ = classes_of(path, [name for name, normal in zip(names, is_normal, strict=True) if normal])
     except DataError:
         return (), None  # One label may be given for all; commands that need one of each say so.
-    return classes, np.array(owners, np.int32)[windows.recordings]
+    return classes, np.array(numbers_of(names, classes), np.int32)[timeline.recordings]
 
 
 def _check_rate(recordings: Sequence[Recording], vae: VaeSpec) -> None:

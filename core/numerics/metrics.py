@@ -214,9 +214,10 @@ def _similarity(expected: Array, found: Array, image_span: float) -> DoubleArray
 
 
 def _all_of(outputs: Outputs, ending: str) -> DoubleArray:
-    """Returns the outputs whose names end so, one after another by name, since runtimes order them: `[N, D]`."""
-    names = sorted(name for name in outputs if name.endswith(ending)) or [f"z{ending}"]
-    parts = [_output(outputs, name).astype(np.float64) for name in names]
+    """Returns the outputs whose names end so, one after another by latent, since runtimes order them: `[N, D]`."""
+    # By the latents' names: with the endings, z and z_low would have one order as means, another as log-variances.
+    names = sorted(name.removesuffix(ending) for name in outputs if name.endswith(ending)) or ["z"]
+    parts = [_output(outputs, f"{name}{ending}").astype(np.float64) for name in names]
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from pocketvae.data.dataset import ImageSplits, load_splits
 from pocketvae.data.embedded import MNIST
+from pocketvae.data.folders import check_has_all_classes
 from pocketvae.data.values import ValueSplits, load_value_splits
 from pocketvae.data.window_values import value_blocks
 from pocketvae.data.windows import WHOLE, Windowing
@@ -63,6 +64,8 @@ def load_data(source: str, vae: VaeSpec, windowing: Windowing, progress: Progres
             f"the models take a label, which {source} does not have: add an array 'labels' or subfolders of classes, "
             f"or leave out --data"
         )
+    if vae.label_count:
+        check_has_all_classes(source, splits.label_count(), vae)
     if 0 < vae.label_count < splits.label_count():
         raise DataError(f"labels must be below {vae.label_count}, got {splits.label_count() - 1} in {source}")
     return splits

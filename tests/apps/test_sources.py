@@ -77,6 +77,8 @@ def test_a_decoder_needs_a_label_of_every_item_that_its_model_has(folder):
     assert source.decoder_labels(GREY, None) is None
     with pytest.raises(DataError, match="the decoder needs a label of 0 to 1 for every item"):
         replace(source, labels=None, folder_classes=None).decoder_labels(vae, None)
+    with pytest.raises(DataError, match="folders that --truth names have no class: pass --label"):
+        replace(source, labels=np.array([0, 1, -1, -1], np.int32)).decoder_labels(vae, None)
     for label in (-1, 2):
         with pytest.raises(SpecError, match=f"the label must be 0 to 1, got {label}"):
             source.labels_for(vae, label)

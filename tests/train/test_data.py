@@ -1,10 +1,12 @@
+import hashlib
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pocketvae.data.dataset import ImageSet, ImageSplits
-from pocketvae.train.data import binarize_once, identify
+from pocketvae.train.data import binarize_once, identify, sha256_of
 
 
 def splits(grey, count=300):
@@ -71,3 +73,22 @@ def test_other_data_has_another_identity(change):
     if change == "name":
         other = replace(other, name="y")
     assert identify(other) != identify(data)
+
+
+def test_large_images_are_hashed_and_binarized_a_few_at_a_time():
+    images = np.random.default_rng(0).integers(0, 256, (16, 1024, 1024, 1), np.uint8)
+    part = ImageSet(images=images)
+    tracemalloc.start()
+    digest = sha256_of(part)
+    hashing = tracemalloc.get_traced_memory()[1]
+    binary = binarize_once(
+        ImageSplits(name="x", train=part, validation=part.take(slice(1)), test=part.take(slice(1))), 0
+    )
+    drawing = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert hashing < images.nbytes / 4
+    # Less than a float64 for each pixel.
+    assert drawing < 5 * images.nbytes
+    assert digest == hashlib.sha256(images.tobytes() + bytes(4 * 16)).hexdigest()
+    draws = np.random.default_rng([0, 4, 0]).random(images.shape)
+    np.testing.assert_array_equal(binary.train.images, np.where(draws * 255 < images, 255, 0))

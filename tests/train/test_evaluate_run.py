@@ -8,7 +8,7 @@ import pytest
 from pocketvae.bundle.run import open_run
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, ExportError, ManifestError, SpecError
-from pocketvae.vae_spec import class_label
+from pocketvae.vae_spec import DataKind, class_label
 
 pytestmark = pytest.mark.slow
 
@@ -120,6 +120,35 @@ def test_a_conditional_model_refuses_images_without_labels_or_with_more(small_ru
     (tmp_path / "few").mkdir()
     with pytest.raises(DataError, match="labels must be below 3, the model's number of classes, got 9"):
         evaluate(conditional_copy(small_run, tmp_path / "few", label_count=3), source=str(small_npz))
+
+
+def test_a_conditional_model_refuses_a_folder_without_one_of_its_classes(small_run, tmp_path):
+    from PIL import Image
+
+    from pocketvae.train import evaluate
+
+    for name in ("cat", "dog"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(20):
+            Image.effect_noise((8, 8), 90).save(tmp_path / "images" / name / f"{number}.png")
+    with pytest.raises(
+        DataError, match="images has 2 subfolders of images but the model 3 classes, so their numbering"
+    ):
+        evaluate(conditional_copy(small_run, tmp_path, label_count=3), source=str(tmp_path / "images"))
+
+
+def test_a_folder_called_like_the_embedded_images_is_not_taken_for_them(tmp_path, monkeypatch):
+    from pocketvae.train.evaluate_run import _where
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("mnist", "photos"):
+        (tmp_path / name).mkdir()
+    assert [_where(name, DataKind.IMAGE) for name in (None, "mnist", "photos")] == [
+        None,
+        "mnist",
+        str(tmp_path / "photos"),
+    ]
+    assert _where("mnist", DataKind.SEQUENCE) == str(tmp_path / "mnist")
 
 
 def test_a_damaged_run_is_refused(small_run, small_npz, tmp_path):

@@ -35,3 +35,11 @@ def test_turns_are_learned_without_labels(small_data, height):
     net = train_features(images, images, 0)
     assert net.task is Task.TURNS
     assert net.accuracy > (0.4 if height == 8 else 0.6)
+
+
+def test_turns_are_learned_where_the_test_images_have_no_labels(small_data):
+    from pocketvae.train.features import Task, train_features
+
+    net = train_features(small_data.train, replace(small_data.train, labels=None), 0)
+    assert net.task is Task.TURNS
+    assert net.accuracy > 0.4

@@ -1,13 +1,15 @@
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pocketvae.bundle.run import open_run
+from pocketvae.data.dataset import ImageSet
 from pocketvae.keras.io import load_model
 from pocketvae.numerics.gaussian import log_normal
 from pocketvae.train import evaluate, refitting, train
-from pocketvae.vae_spec import PriorKind
+from pocketvae.vae_spec import PriorKind, VaeSpec, vector_latent
 
 CENTRES = np.array([[0, 0, 0], [40, 0, -3], [0, -7, 9]], np.float32)
 
@@ -64,6 +66,32 @@ def test_a_component_that_no_posterior_belongs_to_stays_where_it_is():
     np.testing.assert_array_equal(after[3], means[3])
     assert np.isfinite(after).all()
     assert variances[3].tolist() == [1, 1, 1]
+
+
+def test_the_chosen_items_are_never_one_array(monkeypatch, small_config):
+    taken = []
+
+    class Watched(ImageSet):
+        def take(self, indices):
+            taken.append(len(indices))
+            return super().take(indices)
+
+    images = np.random.default_rng(0).integers(0, 256, (900, 1, 2, 1), np.uint8)
+    spec = VaeSpec(data_shape=(1, 2, 1), latents=vector_latent(2))
+    model = SimpleNamespace(
+        spec=spec,
+        observe=lambda x, noise: x / np.float32(255),
+        encode=lambda x, labels: (x.reshape(-1, 2), np.zeros((len(x), 2), np.float32)),
+        with_prior=lambda prior, spec: prior,
+    )
+    monkeypatch.setattr(refitting, "_MOST_ROWS", 700)
+    monkeypatch.setattr(refitting, "build_mixture", lambda means, log_scales: (means, log_scales))
+    config = small_config(prior="realnvp", couplings=2, coupling_units=4, refit_components=5)
+    found = refitting.refitted(model, Watched(images=images), config)
+    assert taken == [500, 200]
+    rng = np.random.default_rng([config.seed, refitting._STREAM])
+    mean = ImageSet(images=images).some(700, rng).images.reshape(-1, 2) / np.float32(255)
+    np.testing.assert_array_equal(found, refitting.fit_components(mean, np.ones_like(mean), 5, rng))
 
 
 @pytest.mark.slow

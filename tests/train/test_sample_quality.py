@@ -52,6 +52,6 @@ def test_the_command_shows_samples_beside_training_images(small_run, small_npz, 
 def test_numbers_that_cannot_be_compared_are_refused(small_run, small_npz):
     from pocketvae.train import evaluate
 
-    for count, message in ((0, "at least 1, got 0"), (5001, "at most 5000, got 5001")):
+    for count, message in ((15, "at least 16, got 15"), (5001, "at most 5000, got 5001")):
         with pytest.raises(SpecError, match=f"the number of samples must be {message}"):
             evaluate(small_run, source=str(small_npz), sample_count=count)

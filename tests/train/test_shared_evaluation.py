@@ -1,4 +1,6 @@
+import contextlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ import pytest
 from pocketvae.blocks.plan import plan
 from pocketvae.bundle.run import open_run
 from pocketvae.cli.main import main
+from pocketvae.progress import ignore_progress
 from pocketvae.train.shared_evaluation import NATS, ImportanceJob
 
 pytestmark = pytest.mark.slow
@@ -31,6 +34,26 @@ def test_a_block_is_what_this_process_makes_of_its_items(job):
     with job.open() as compute:
         found = compute(block)[NATS]
     np.testing.assert_array_equal(found, Evaluator(load_vae(run), seed=3).importance_nats(items, 600))
+
+
+def test_other_test_items_are_other_work(job, small_data, tmp_path, monkeypatch):
+    from pocketvae.blocks.cluster import Cluster
+    from pocketvae.train import shared_evaluation
+
+    found = []
+
+    @contextlib.contextmanager
+    def noted(out, manifest, **options):
+        found.append(manifest.input)
+        yield out
+
+    monkeypatch.setattr(shared_evaluation, "work_folder", noted)
+    monkeypatch.setattr(shared_evaluation, "shared", lambda *given, **options: {NATS: [0.0]})
+    sharing = shared_evaluation.Sharing(cluster=Cluster(address="local"), out=tmp_path)
+    same_size = small_data.validation.take(slice(len(small_data.test)))
+    for data in (small_data, small_data, replace(small_data, test=same_size)):
+        shared_evaluation.shared_nats(sharing, job, open_run(job.run), data, len(same_size), ignore_progress)
+    assert found[0] == found[1] != found[2]
 
 
 def test_a_worker_evaluates_as_this_process_does(small_run, small_npz, tmp_path, capsys):

@@ -209,21 +209,27 @@ def _resize(node: Node) -> Value:
         factors = [new / old for new, old in zip(wanted, have, strict=True)]
     elif scales is not None and scales.size and scales[0] == scales[1] == 1:
         factors = [float(scale) for scale in scales[2:]]
-        wanted = [int(np.floor(old * scale)) for old, scale in zip(have, factors, strict=True)]
+        # As onnxruntime does: in float64, 10 times the float32 next to 0.7 is a little less than 7.
+        wanted = [int(np.float32(old) * np.float32(scale)) for old, scale in zip(have, factors, strict=True)]
     else:
         raise node.unsupported("without sizes or scales")
     mode, place = node.get("mode", "nearest"), node.get("coordinate_transformation_mode", "half_pixel")
     if mode == "nearest":
         return result(_nearest(node, tensor, wanted, factors, place))
-    if given.rank == _IMAGE and mode == "linear" and place in ("half_pixel", "pytorch_half_pixel", "align_corners"):
-        tf = import_tensorflow()
-        corners = place == "align_corners"
-        if all(size > 1 for size in wanted):
-            made = tf.raw_ops.ResizeBilinear(
-                images=tensor, size=wanted, align_corners=corners, half_pixel_centers=not corners
-            )
-            return result(made)
+    corners = place == "align_corners"
+    # TensorFlow's factors are those of the sizes, which differ from the scales where a size is rounded.
+    has_counterpart = corners or (place in ("half_pixel", "pytorch_half_pixel") and _fill(have, factors, wanted))
+    if given.rank == _IMAGE and mode == "linear" and has_counterpart and all(size > 1 for size in wanted):
+        made = import_tensorflow().raw_ops.ResizeBilinear(
+            images=tensor, size=wanted, align_corners=corners, half_pixel_centers=not corners
+        )
+        return result(made)
     return result(_interpolated(node, tensor, wanted, factors))
+
+
+def _fill(have: list[int], factors: list[float], wanted: list[int]) -> bool:
+    """Returns whether sizes times factors are the wanted sizes, but for the rounding of a scale to float32."""
+    return bool(np.allclose(np.multiply(have, factors), wanted, rtol=1e-6, atol=0))
 
 
 def _nearest(node: Node, tensor: Any, wanted: list[int], factors: list[float], place: str) -> Any:

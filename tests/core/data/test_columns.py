@@ -50,6 +50,11 @@ def test_parquet_holds_the_same_columns(tmp_path):
     table = read_columns(tmp_path / "t.parquet")
     kinds = [channel.kind for channel in found_channels(table, [], real_alone=False)]
     assert kinds == [ChannelKind.REAL, ChannelKind.CATEGORY, ChannelKind.BINARY]
+    parquet.write_table(pyarrow.table({"a": [1.0], "__index_level_0__": [7]}), tmp_path / "t.parquet")
+    assert read_columns(tmp_path / "t.parquet").names == ("a",)
+    parquet.write_table(pyarrow.table({"__index_level_0__": [7]}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"t\.parquet must hold columns, got none"):
+        read_columns(tmp_path / "t.parquet")
     parquet.write_table(pyarrow.table({"a": [1.0, None]}), tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"row 1 \(from 0\), column 'a': must be given, got a missing value"):
         read_columns(tmp_path / "t.parquet")

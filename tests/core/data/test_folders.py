@@ -1,9 +1,10 @@
-"""Hidden files are not data, and a folder of splits is not one of classes or recordings."""
+"""Hidden files are not data, a folder of splits is not one of classes or recordings, and no class may be missing."""
 
 import pytest
 
-from pocketvae.data.folders import check_is_one_part, data_files
+from pocketvae.data.folders import check_has_all_classes, check_is_one_part, data_files
 from pocketvae.errors import DataError
+from pocketvae.vae_spec import DataKind, VaeSpec, class_label, vector_latent
 
 
 def test_files_are_found_by_suffix_and_hidden_ones_are_left_out(tmp_path):
@@ -22,3 +23,23 @@ def test_a_folder_of_splits_is_refused_with_the_part_that_is_meant(tmp_path):
         check_is_one_part(tmp_path, "classes")
     (tmp_path / "shoes").mkdir()
     check_is_one_part(tmp_path, "classes")
+
+
+@pytest.mark.parametrize(("data", "shape"), [(DataKind.IMAGE, (8, 8, 1)), (DataKind.SEQUENCE, (8, 1))])
+def test_a_folder_that_numbers_other_classes_than_the_model_is_refused(tmp_path, monkeypatch, data, shape):
+    monkeypatch.chdir(tmp_path)
+    vae = VaeSpec(data=data, data_shape=shape, latents=vector_latent(2), conditions=class_label(3))
+    for name in ("mnist", "signs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a.npz").touch()
+    check_has_all_classes("signs", 3, vae)
+    check_has_all_classes("a.npz", 2, vae)
+    for count in (2, 4):
+        with pytest.raises(
+            DataError, match=rf"signs has {count} subfolders of {data}s but the model 3 classes, so the"
+        ):
+            check_has_all_classes("signs", count, vae)
+    if data is DataKind.IMAGE:
+        check_has_all_classes("mnist", 2, vae)
+        (tmp_path / "signs" / "train-images-idx3-ubyte").touch()
+        check_has_all_classes("signs", 2, vae)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pocketvae.data.recording_folders import anomalous_files, classes_of, names_folders
+from pocketvae.data.recording_folders import anomalous_files, classes_of, names_folders, numbers_of
 from pocketvae.data.recordings import Wanted, read_recordings
 from pocketvae.data.training_values import Reading, load_training_values
 from pocketvae.data.values import load_value_splits, load_values
@@ -32,6 +32,9 @@ def reading(**changes):
 def test_subfolders_are_classes_below_those_that_are_splits(tmp_path):
     names = ["run/a.csv", "rest/b.csv", "train/run/deep/c.csv", "test/rest/d.csv"]
     assert classes_of(tmp_path, names) == (("rest", "run"), (1, 0, 1, 0))
+    assert numbers_of([*names, "broken/a.csv", "a.csv"], ("rest", "run")) == (1, 0, 1, 0, -1, -1)
+    with pytest.raises(DataError, match="each of several classes, got none$"):
+        classes_of(tmp_path, [])
     with pytest.raises(DataError, match="one folder of recordings for each class, but a.csv lies in none"):
         classes_of(tmp_path, ["a.csv", "run/b.csv"])
     with pytest.raises(DataError, match="each of several classes, got run alone"):
@@ -96,10 +99,23 @@ def test_recordings_of_anomalies_are_not_trained_on_and_are_no_class(tmp_path):
     found = load_training_values(str(source), reading(truth="broken/"))
     assert not any("broken" in name for part in (found.train, found.validation, found.test) for name in part.names)
     assert found.label_count() == 2
-    splits = load_value_splits(str(source), spec(2), Windowing(stride=4, truth="broken/"))
+    windowing = Windowing(stride=4, truth="broken/")
+    splits = load_value_splits(str(source), spec(2), windowing)
     assert splits.test.names == found.test.names
+    np.testing.assert_array_equal(splits.test.labels, found.test.labels)
     assert set(splits.train.names) >= {*found.train.names, *found.validation.names}
     assert not any("broken" in name for name in splits.train.names)
+    items = load_values(str(source), spec(2), windowing)
+    numbers = {name.split("/")[0]: label for name, label in zip(items.names, items.labels.tolist(), strict=True)}
+    assert (items.classes, numbers) == (("rest", "run"), {"rest": 0, "run": 1, "broken": -1})
+    folder_of(tmp_path / "new", broken__a=100)
+    assert load_values(str(tmp_path / "new"), spec(2), windowing).labels is None
+
+
+def test_an_anomaly_in_a_folder_of_normal_recordings_has_their_class(tmp_path):
+    source = folder_of(tmp_path, rest__a=80, run__a=80, run__broken__b=80)
+    items = load_values(str(source), spec(2), Windowing(truth="broken/"))
+    assert (items.classes, items.labels.tolist()) == (("rest", "run"), [0] * 10 + [1] * 20)
 
 
 def test_folders_that_are_not_there_are_named(tmp_path):

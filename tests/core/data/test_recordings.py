@@ -99,6 +99,12 @@ def test_arrays_and_sounds_are_recordings_too(tmp_path):
             r"must have one rate: a\.csv has 1 Hz and b\.csv 2 Hz",
         ),
         (lambda f: (np.save(f / "a.npy", np.zeros((3, 2, 1))), f / "a.npy")[-1], r"\[time steps, channels\], got"),
+        (lambda f: (np.save(f / "a.npy", np.zeros(0)), f / "a.npy")[-1], r"a\.npy must hold time steps, got none"),
+        (
+            lambda f: (np.save(f / "a.npy", np.zeros((9, 2))), np.save(f / "b.npy", np.zeros((0, 3))), f)[-1],
+            r"b\.npy must hold time steps, got none",
+        ),
+        (lambda f: (np.save(f / "a.npy", np.zeros((9, 0))), f / "a.npy")[-1], r"a\.npy must hold channels, got none"),
         (
             lambda f: (np.save(f / "a.npy", np.array([[0, 1], [np.nan, 2]])), f / "a.npy")[-1],
             r"time step 1, channel 0 \(both from 0\): must be a finite number, got nan",
@@ -136,6 +142,12 @@ def test_recordings_of_unknown_channels_must_agree(tmp_path):
     (tmp_path / "b.csv").write_text("time,c1,c0,c2\n0,1,2,3\n", "utf-8")
     with pytest.raises(DataError, match="the same channels in one order, got c0, c1, c2 in a.csv and c1, c0, c2 in b"):
         read_recordings(tmp_path, Wanted())
+
+
+def test_a_table_of_anomalies_alone_is_refused(tmp_path):
+    path = table(tmp_path / "a.csv", range(2), 1)
+    with pytest.raises(DataError, match=r"must have columns beside c0, which --truth names, and the time, got none"):
+        read_recordings(path, Wanted(truth="c0"))
 
 
 def large(monkeypatch):
@@ -188,6 +200,9 @@ def test_what_is_wrong_with_a_large_file_is_named_too(tmp_path, monkeypatch):
     np.save(tmp_path / "b.npy", np.asfortranarray(values))
     with pytest.raises(DataError, match="b.npy is too large to be read at once.*ascontiguousarray"):
         read_recordings(tmp_path / "b.npy", Wanted())
+    np.save(tmp_path / "e.npy", values[:0])
+    with pytest.raises(DataError, match=r"e\.npy must hold time steps, got none"):
+        read_recordings(tmp_path / "e.npy", Wanted())
     (tmp_path / "c.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-8])
     with pytest.raises(DataError, match="c.npy cannot be read as numpy data: its header claims 240 bytes"):
         read_recordings(tmp_path / "c.npy", Wanted())

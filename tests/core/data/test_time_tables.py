@@ -104,6 +104,43 @@ def test_parquet_is_read_like_text(tmp_path):
         read_time_table(path)
 
 
+def in_parquet(path, **columns):
+    pyarrow, parquet = (pytest.importorskip(part) for part in ("pyarrow", "pyarrow.parquet"))
+    dates = pyarrow.timestamp("ns", "Europe/Berlin")
+    table = {name: pyarrow.array(cells, dates if name != "ax" else None) for name, cells in columns.items()}
+    parquet.write_table(pyarrow.table(table), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "expected_s"),
+    [
+        (("__index_level_0__",), [0, 1]),
+        (("__index_level_0__", "__index_level_1__"), [0, 1]),
+        (("__index_level_0__", "time_ms"), [10, 11]),
+    ],
+)
+def test_a_bare_index_of_pandas_is_the_time_where_no_column_is(tmp_path, names, expected_s):
+    dates = {name: [10**10 * index, 10**10 * index + 10**9] for index, name in enumerate(names)}
+    table = read_time_table(in_parquet(tmp_path / "p.parquet", ax=[1.5, 2.5], **dates))
+    assert (table.names, table.times_s.tolist()) == (("ax",), expected_s)
+
+
+def test_a_bare_index_of_numbers_is_no_channel(tmp_path):
+    pyarrow, parquet = (pytest.importorskip(part) for part in ("pyarrow", "pyarrow.parquet"))
+    parquet.write_table(pyarrow.table({"ax": [1.5], "__index_level_0__": [7]}), tmp_path / "p.parquet")
+    table = read_time_table(tmp_path / "p.parquet")
+    assert (table.names, table.times_s) == (("ax",), None)
+
+
+def test_dates_in_another_column_than_the_time_are_no_numbers(tmp_path):
+    path = in_parquet(tmp_path / "p.parquet", time=[0, 10**9], ax=[1.5, 2.5], recorded_at=[1, 2])
+    table = read_time_table(path)
+    assert table.chosen(("ax",), path).checked(path).tolist() == [[1.5], [2.5]]
+    with pytest.raises(DataError, match=r"row 0 \(from 0\), column recorded_at: .* got '1970-01-01 00:00:00.000000'"):
+        table.checked(path)
+
+
 def test_a_column_of_flags_is_no_channel(tmp_path):
     path = tmp_path / "pump.csv"
     path.write_text("time,fault,x,note\n0,0,1.5,a\n1,1,2.5,b\n2,0,3.5,c\n")

@@ -132,14 +132,16 @@ def test_a_unit_that_falls_asleep_is_counted():
     assert math.isnan(measure(metric, posterior, {**asleep, "z_log_var": np.full_like(z_mean, np.inf)}))
 
 
-def test_the_posteriors_of_several_latents_are_one_in_whatever_order_a_runtime_has_them():
+@pytest.mark.parametrize("latents", ["ba", ("z", "z_low"), ("z", "z_map"), ("z_main", "z")])
+def test_the_posteriors_of_several_latents_are_one_in_whatever_order_a_runtime_has_them(latents):
     rng = np.random.default_rng(0)
-    names = ("b_mean", "b_log_var", "a_mean", "a_log_var")
+    names = [f"{latent}{ending}" for latent in latents for ending in ("_mean", "_log_var")]
     posterior = {name: rng.normal(size=(3, 2, 2)).astype(np.float32) for name in names}
-    other = {**dict(reversed(posterior.items())), "a_mean": posterior["a_mean"] + np.float32(0.1)}
+    mean, log_var = names[2:]
+    other = {**dict(reversed(posterior.items())), mean: posterior[mean] + np.float32(0.1)}
     metric = tolerance("kl_mean", "posterior")
     assert measure(metric, posterior, dict(reversed(posterior.items()))) == 0
-    expected = 0.5 * np.sum(0.01 * np.exp(-posterior["a_log_var"]), axis=(1, 2)).mean()
+    expected = 0.5 * np.sum(0.01 * np.exp(-posterior[log_var]), axis=(1, 2)).mean()
     assert measure(metric, posterior, other) == pytest.approx(expected, rel=1e-4)
 
 
