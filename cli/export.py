@@ -14,7 +14,6 @@ from pocketvae.cli.quantization import seed_warnings
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import NothingMadeError, SpecError
 from pocketvae.spec import Component, Format, ImageDtype, Precision, parse_choice
-from pocketvae.system.files import check_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +96,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--android-test",
         metavar="DIR",
         type=Path,
-        help="also write an instrumented test in Kotlin with the goldens, which checks the files on a phone",
+        help="also write an instrumented test in Kotlin with the goldens, which checks the files on a phone; --force "
+        "replaces only what this option wrote",
     )
     parser.add_argument("--no-embedded-goldens", action="store_true", help="leave golden pairs out of the files")
     _add_quantization(parser)
@@ -160,7 +160,6 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exports a model and prints one row per artifact."""
     from pocketvae.bundle.manifest import MANIFEST_NAME
-    from pocketvae.export import ANDROID_TEST_NAME
 
     given = external_models.given_options(arguments)
     if arguments.run is not None and given:
@@ -169,11 +168,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise SpecError("export needs a RUN, or a user-supplied model with --decoder FILE or --vae FILE")
     common.check_replaceable(arguments.out, MANIFEST_NAME, force=arguments.force)
     if arguments.android_test is not None:
-        check_apart("--android-test", arguments.out, arguments.android_test)
-        common.check_replaceable(arguments.android_test, ANDROID_TEST_NAME, force=arguments.force)
-        check_output(arguments.android_test, force=arguments.force)
+        _check_android_folder(arguments)
     chips, compiled = _chips(arguments)
     config = _config(arguments, chips)
+    if arguments.android_test is not None and len(config.batches) > 1:
+        _check_android_formats(config)
     serving.check(arguments, config)
     _check_compiled(compiled, config.artifacts)
     if chips or compiled:
@@ -188,10 +187,11 @@ def run(arguments: argparse.Namespace) -> int:
                 terminal.warn(f"not made: {other}")
             raise
     code = max(_print(result, arguments.out, terminal), _warn_of_unserved(result, compiled, terminal))
-    if arguments.android_test is not None:
-        _write_android_test(arguments, terminal)
     if arguments.serving is not None:
         serving.write(arguments, terminal)
+    # Last: what no phone can test is known for certain only now.
+    if arguments.android_test is not None:
+        _write_android_test(arguments, terminal)
     return code
 
 
@@ -203,6 +203,23 @@ def _warn_of_unserved(result: ExportResult, compiled: Sequence[Chip], terminal: 
     for line in lines:
         terminal.warn(line)
     return 1 if lines else 0
+
+
+def _check_android_folder(arguments: argparse.Namespace) -> None:
+    from pocketvae.export import ANDROID_TEST_NAME, check_android_test
+
+    check_apart("--android-test", arguments.out, arguments.android_test)
+    common.check_replaceable(arguments.android_test, ANDROID_TEST_NAME, force=arguments.force)
+    check_android_test(arguments.android_test, force=arguments.force)
+
+
+def _check_android_formats(config: ExportConfig) -> None:
+    """Refuses a test of TFLite files of several batch sizes alone, of which there would be none."""
+    if all(artifact.format is Format.TFLITE for artifact in config.artifacts):
+        raise SpecError(
+            "--android-test cannot run TFLite files of several batch sizes, and no others are to be made: leave "
+            "--batch at 1, or add onnx to --formats"
+        )
 
 
 def _write_android_test(arguments: argparse.Namespace, terminal: Terminal) -> None:

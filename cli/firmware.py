@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check", action="store_true", help="build the self-test with this machine's C++ compiler and run it"
     )
-    common.add_force(parser)
+    parser.add_argument(
+        "--force", action="store_true", help="replace an earlier project, if no file of it was changed or added"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

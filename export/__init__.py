@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pocketvae.export.external.prior import PriorFit
     from pocketvae.export.external.roles import DecoderOutput, Wanted
     from pocketvae.export.external_pipeline import export_external_models
-    from pocketvae.export.guide.android_test import ANDROID_TEST_NAME, write_android_test
+    from pocketvae.export.guide.android_test import ANDROID_TEST_NAME, check_android_test, write_android_test
     from pocketvae.export.guide.portability_notes import portability_warnings
     from pocketvae.export.guide.triton import check_triton, write_triton
     from pocketvae.export.pipeline import export_run
@@ -35,6 +35,7 @@ _MODULES = {
     "pocketvae.export.external_pipeline": ("export_external_models",),
     "pocketvae.export.guide.android_test": (
         "ANDROID_TEST_NAME",
+        "check_android_test",
         "write_android_test",
     ),
     "pocketvae.export.guide.triton": ("check_triton", "write_triton"),
@@ -75,6 +76,7 @@ __all__ = [
     "Role",
     "Tune",
     "Wanted",
+    "check_android_test",
     "check_combinations",
     "check_triton",
     "default_memory_limit_bytes",

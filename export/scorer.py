@@ -248,7 +248,8 @@ def _calibrated_with_anomalies(spec: ArtifactSpec, source: Source, component: Co
             more = {name: source.calibration[name] for name in part.calibration}
             more["x"] = model_items(more["x"], source.vae)
         else:
-            more = _latents_of(_part(spec, source, Component.ENCODER, _ways(spec, source.vae)[0]), part)
+            encoder = _part(spec, source, Component.ENCODER, _ways(spec, source.vae)[0])
+            more = _latents_of(encoder, part, source.calibration)
         source.cache[key] = replace(
             part,
             calibration=_joined(part.calibration, more),
@@ -260,13 +261,19 @@ def _calibrated_with_anomalies(spec: ArtifactSpec, source: Source, component: Co
     return made
 
 
-def _latents_of(encoder: Source, decoder: Source) -> dict[str, Array]:
-    """Returns what the original decoder is given of all that the encoder is calibrated with."""
+def _latents_of(encoder: Source, decoder: Source, anomalies: Mapping[str, Array]) -> dict[str, Array]:
+    """Returns what the original decoder is given of all that the encoder is calibrated with, the anomalies last."""
     inputs, vae = encoder.calibration, encoder.vae
     original = Original(Component.ENCODER, encoder.model, vae, one_by_one=encoder.one_by_one)
     found = original.golden_outputs(inputs)
     means = {latent.name: found[latent.encoded(vae.posterior)[0]] for latent in vae.latents}
-    return {name: means[name] if name in means else inputs[name] for name in decoder.calibration}
+    given = {**inputs, **means}
+    for name in decoder.calibration.keys() - given.keys():
+        # A label that only the decoder takes: its first samples are latents of the same items.
+        own, strange = decoder.calibration[name], anomalies[name]
+        normal = np.resize(own, (len(inputs["x"]) - len(strange), *own.shape[1:]))
+        given[name] = np.concatenate([normal, strange])
+    return {name: given[name] for name in decoder.calibration}
 
 
 def _joined(first: Mapping[str, Array], second: Mapping[str, Array]) -> dict[str, Array]:

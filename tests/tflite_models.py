@@ -9,6 +9,8 @@ from ai_edge_litert.tools import flatbuffer_utils
 _OPTIONS = {
     "FULLY_CONNECTED": (schema.BuiltinOptions.FullyConnectedOptions, schema.FullyConnectedOptionsT),
     "RESHAPE": (schema.BuiltinOptions.ReshapeOptions, schema.ReshapeOptionsT),
+    "SPLIT": (schema.BuiltinOptions.SplitOptions, schema.SplitOptionsT),
+    "ADD": (schema.BuiltinOptions.AddOptions, schema.AddOptionsT),
     "DEPTH_TO_SPACE": (schema.BuiltinOptions.DepthToSpaceOptions, schema.DepthToSpaceOptionsT),
 }
 
@@ -101,6 +103,30 @@ def shuffled_dense(
     file.operator("RESHAPE", 1, [flat, sizes], [small])
     file.operator("DEPTH_TO_SPACE", 2, [small], [image])
     file.graph.operators[-1].builtinOptions.blockSize = block
+    return file.finish({"z": z}, {"image": image})
+
+
+def split_dense(packed: np.ndarray, shape: tuple[int, int], parts: int) -> bytes:
+    """A dense layer of weights of 4 bits, two in a byte, whose outputs are split, and added up again.
+
+    Args:
+        packed: The weights' bytes.
+        shape: Of the weights, `[outputs, inputs]`.
+        parts: How many.
+    """
+    file, size = _File(""), shape[0] // parts
+    z = file.tensor("z", (1, shape[1]), dtype="INT8", scales=[0.5])
+    flat, image, *split = (
+        file.tensor(name, (1, count), dtype="INT8", scales=[2.0])
+        for name, count in (("flat", shape[0]), ("image", size), *((f"s{i}", size) for i in range(parts)))
+    )
+    w = file.tensor("w", shape, packed.view("i1"), scales=[0.25] * shape[0])
+    file.graph.tensors[w].type = schema.TensorType.INT4
+    axis = file.tensor("axis", (), np.array(1, "<i4"))
+    file.operator("FULLY_CONNECTED", 4, [z, w, -1], [flat])
+    file.operator("SPLIT", 2, [axis, flat], split)
+    file.graph.operators[-1].builtinOptions.numSplits = parts
+    file.operator("ADD", 2, split[:2], [image])
     return file.finish({"z": z}, {"image": image})
 
 

@@ -85,6 +85,11 @@ class Model:
         """`COMPONENT.PRECISION.FORMAT`."""
         return self.artifact.name
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the model was freed."""
+        return self._runner is None
+
     def close(self) -> None:
         """Frees the model, which cannot be called afterwards; closing twice is allowed."""
         if self._runner is not None:
@@ -111,7 +116,7 @@ class Model:
             if not np.isfinite(values).all():
                 raise NotFiniteValuesError(
                     f"{self.name} returned values that are not finite in {name!r}: verify the bundle",
-                    _first_not_finite(values),
+                    first_not_finite(values),
                 )
         return outputs
 
@@ -220,7 +225,7 @@ class Decoder(Model):
         if not np.isfinite(latents).all():
             raise NotFiniteValuesError(
                 f"z must be finite, got {np.count_nonzero(~np.isfinite(latents))} values that are not",
-                _first_not_finite(latents),
+                first_not_finite(latents),
             )
         _check_codes(latents, self.vae)
         return self._run(split_latents(latents, self.vae.latents), label)
@@ -248,7 +253,7 @@ class Generator(Model):
                 conditions by name, `[N, ...]` or one for all.
 
         Raises:
-            SpecError: a seed or index is not a 32-bit integer, or the label does not fit.
+            SpecError: a seed or index is not a 32-bit integer, their numbers differ, or the label does not fit.
         """
         return self._data(self._run(_pairs(seed, index), label))
 
@@ -292,7 +297,7 @@ class Sampler(Model):
             label: One class for all latents or one per latent, only for a prior that takes it.
 
         Raises:
-            SpecError: a seed or index is not a 32-bit integer, or the label does not fit.
+            SpecError: a seed or index is not a 32-bit integer, their numbers differ, or the label does not fit.
         """
         return joined_latents(self._run(_pairs(seed, index), label), self.vae)
 
@@ -321,7 +326,8 @@ def _others(outputs: Mapping[str, FloatArray], vae: VaeSpec) -> dict[str, FloatA
     return {output.name: outputs[output.name] for output in vae.more_outputs}
 
 
-def _first_not_finite(values: Array) -> int:
+def first_not_finite(values: Array) -> int:
+    """Returns the position of the first item of `[N, ...]` that is not finite."""
     return int(np.argmin(np.isfinite(values).reshape(len(values), -1).all(axis=1)))
 
 
@@ -347,5 +353,8 @@ def _or(shape: tuple[int, ...]) -> str:
 
 
 def _pairs(seed: npt.ArrayLike, index: npt.ArrayLike) -> dict[str, npt.NDArray[np.int32]]:
-    seeds, indices = np.broadcast_arrays(int32_values("seed", seed), int32_values("index", index))
+    given = int32_values("seed", seed), int32_values("index", index)
+    if len({len(values) for values in given} - {1}) > 1:
+        raise SpecError(f"seed and index must be as many, or one for all, got {len(given[0])} and {len(given[1])}")
+    seeds, indices = np.broadcast_arrays(*given)
     return {"seed": seeds.copy(), "index": indices.copy()}

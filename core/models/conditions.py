@@ -49,9 +49,12 @@ def _value(condition: Condition, given: Any, count: int) -> npt.NDArray[Any]:
     if array.dtype.kind not in "iuf" or array.shape not in (condition.shape, (count, *condition.shape)):
         shape = ", ".join(map(str, condition.shape))
         raise SpecError(f"{condition.name} must be [{shape}] or [N, {shape}] real numbers, got {list(array.shape)}")
-    if not np.isfinite(array).all():
-        raise SpecError(f"{condition.name} must be finite, got {np.count_nonzero(~np.isfinite(array))} that are not")
-    return np.broadcast_to(array, (count, *condition.shape)).astype(np.float32)
+    with np.errstate(over="ignore"):
+        real = array.astype(np.float32)
+    if not np.isfinite(real).all():
+        found = np.count_nonzero(~np.isfinite(real))
+        raise SpecError(f"{condition.name} must be finite as float32, got {found} that are not")
+    return np.broadcast_to(real, (count, *condition.shape)).copy()
 
 
 def _labels(condition: Condition, given: Any, count: int) -> npt.NDArray[np.int32]:

@@ -182,7 +182,7 @@ class ModelBundle:
         with self._lock:
             model = self._models.get((artifact.name, num_threads))
             # Each component has one class, so this is a lookup that the type checker understands.
-            if not isinstance(model, kind):
+            if not isinstance(model, kind) or model.is_closed:
                 model = kind(self.bundle, artifact, num_threads=num_threads)
                 self._models[artifact.name, num_threads] = model
             return model

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, NotFiniteValuesError
 from pocketvae.kinds.registry import kind_of
-from pocketvae.models.components import Model
+from pocketvae.models.components import Model, first_not_finite
 from pocketvae.models.conditions import Given
 from pocketvae.numerics.normalization import in_own_unit, normalized
 from pocketvae.numerics.pixels import from_pixels
@@ -56,9 +56,18 @@ class Scorer(Model):
         name = self.artifact.inputs[0].name
         # A file of integers takes what is normalized already.
         taken = items if name == WINDOW else normalized(items, self.vae.input_channels)
+        broken = ~np.isfinite(taken).reshape(len(taken), -1).all(axis=1)
+        if broken.any():
+            # The integers of such a file would make a number of what is none.
+            taken = taken.copy()
+            taken[broken] = 0
         shaped = taken.reshape(len(taken), *self.artifact.inputs[0].shape[1:])
         found = self._outputs({name: shaped}, label)
-        return Scores(score=found[SCORE], alarm=found[ALARM] > 0, contributions=found.get(CONTRIBUTIONS))
+        contributions = found.get(CONTRIBUTIONS)
+        for values in (found[SCORE], contributions):
+            if values is not None:
+                values[broken] = np.nan
+        return Scores(score=found[SCORE], alarm=(found[ALARM] > 0) | broken, contributions=contributions)
 
 
 class Reconstructor(Model):
@@ -73,10 +82,13 @@ class Reconstructor(Model):
 
         Raises:
             DataError: the items have another shape or type.
-            NotFiniteValuesError: what the model makes of them is not finite.
+            NotFiniteValuesError: the items or what the model makes of them are not finite.
             SpecError: a label is missing, superfluous or out of range.
         """
         x = normalized(_items(np.asarray(items), self.vae), self.vae.input_channels)
+        if not np.isfinite(x).all():
+            count, plural = np.count_nonzero(~np.isfinite(x)), kind_of(self.vae.data).plural
+            raise NotFiniteValuesError(f"{plural} must be finite, got {count} values that are not", first_not_finite(x))
         found = self._run({"x": x.reshape(len(x), *self.vae.tensor_shape(Component.ENCODER))}, label)
         return in_own_unit(found[self.vae.output].reshape(-1, *self.vae.data_shape), self.vae.channels)
 

@@ -1,18 +1,22 @@
-"""Making folders: completely or not at all. A folder is built beside its final name and renamed last."""
+"""Making folders: completely or not at all. A folder is built beside its final name and renamed last.
+
+And what others changed or added in a folder that was made, which is not to be replaced.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pocketvae.errors import DataError, OutputExistsError
-from pocketvae.system.files import check_output, is_stream, naming_output
+from pocketvae.system.files import check_output, is_stream, naming_output, sha256_bytes, sha256_file
 from pocketvae.system.leftovers import settled_on_error
 from pocketvae.system.locks import Lock, lock_folder, locked
 
@@ -20,6 +24,8 @@ from pocketvae.system.locks import Lock, lock_folder, locked
 _MARKER = ".pocketvae-unfinished"
 # What the names of folders that are being made end with.
 _BEING_MADE = (".partial", ".unfinished")
+# Of files that others changed or added, in a message.
+_MOST_NAMES = 3
 
 
 @contextlib.contextmanager
@@ -303,3 +309,63 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def file_hashes(files: Mapping[str, str | bytes]) -> dict[str, str]:
+    """Returns the SHA-256 of each file by its path: what a folder's record of them holds as `files`."""
+    contents = {path: item if isinstance(item, bytes) else item.encode() for path, item in files.items()}
+    return {path: sha256_bytes(content) for path, content in contents.items()}
+
+
+def recorded_hashes(folder: Path, record: str) -> dict[str, str]:
+    """Returns the SHA-256 of each file that was written into a folder, of its record the empty one.
+
+    Args:
+        folder: Which may not be there.
+        record: Name of the file in it that holds them; where it has none, nothing else is known.
+    """
+    try:
+        written: dict[str, str] = dict(json.loads((folder / record).read_bytes())["files"])
+    except (OSError, ValueError, LookupError, TypeError):
+        written = {}
+    return {**written, record: ""}
+
+
+def check_untouched(
+    folder: Path, written: Mapping[str, str], made: Collection[str] = (), advice: str = "choose another folder"
+) -> None:
+    """Checks that a folder may be replaced: what others have made of it would be lost.
+
+    Args:
+        folder: Which may not be there.
+        written: SHA-256 of each file that was written into it, by its path with forward slashes; empty where it is not
+            known.
+        made: Names of what tools leave in it, which does not count.
+        advice: What to do instead.
+
+    Raises:
+        OutputExistsError: it is a file, or files and folders in it were changed or added.
+    """
+    if not folder.exists():
+        return
+    known = {parent.as_posix() for path in written for parent in PurePosixPath(path).parents}
+    found = list(_touched(folder, written, known, made)) if folder.is_dir() else [folder.name]
+    if found:
+        more = f" and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else ""
+        raise OutputExistsError(
+            f"{folder} has files of yours, which --force would delete: {', '.join(found[:_MOST_NAMES])}{more}; {advice}"
+        )
+
+
+def _touched(
+    folder: Path, written: Mapping[str, str], known: Collection[str], made: Collection[str], place: str = ""
+) -> Iterator[str]:
+    """Yields what is not as it was written, and what is of others: of a folder of theirs its name alone."""
+    for path in sorted((folder / place).iterdir()):
+        name = f"{place}{path.name}"
+        if path.name in made:
+            continue
+        if name in known and path.is_dir() and not path.is_symlink():
+            yield from _touched(folder, written, known, made, f"{name}/")
+        elif name not in written or not path.is_file() or written[name] not in ("", sha256_file(path)):
+            yield name

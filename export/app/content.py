@@ -13,7 +13,7 @@ from pocketvae.export.guide.page import image_values
 from pocketvae.export.guide.parts import Part
 from pocketvae.reporting.templates import render
 from pocketvae.spec import Format
-from pocketvae.system.files import sha256_bytes
+from pocketvae.system.folders import check_untouched, file_hashes, recorded_hashes
 from pocketvae.version import VERSION
 
 PACKAGE = "pocketvae.export.app"
@@ -21,7 +21,6 @@ GUIDE = "pocketvae.export.guide"
 # By which a folder is known as a project of this command.
 MARKER = "pocketvae-app.json"
 Files = dict[str, str | bytes]
-_MOST_NAMES = 3
 # What builds and editors leave in a project.
 _MADE = frozenset(
     {".build", ".dart_tool", ".gradle", ".idea", ".swiftpm", "Pods", "build", "node_modules", "package-lock.json"}
@@ -74,13 +73,18 @@ def model_files(plan: AppPlan, folder: str = "") -> Files:
 
 def record(plan: AppPlan, platform: Platform, files: Files) -> str:
     """Returns the text of the file by which the project is known, with what is in it."""
-    hashes = {path: sha256_bytes(_bytes(content)) for path, content in files.items()}
     models = {part.path: part.artifact.file.sha256 for part in plan.parts.values()}
-    content = {"name": plan.name, "platform": platform, "pocketvae": VERSION, "models": models, "files": hashes}
+    content = {
+        "name": plan.name,
+        "platform": platform,
+        "pocketvae": VERSION,
+        "models": models,
+        "files": file_hashes(files),
+    }
     return json.dumps(content, indent=2, sort_keys=True) + "\n"
 
 
-def check_untouched(folder: Path, platform: Platform) -> None:
+def check_replaceable(folder: Path, platform: Platform) -> None:
     """Checks that a project may be replaced: what a developer has made of it would be lost.
 
     Args:
@@ -88,33 +92,18 @@ def check_untouched(folder: Path, platform: Platform) -> None:
         platform: Of the project that takes its place.
 
     Raises:
-        SpecError: it is a project for another platform, or files in it were changed or added.
+        SpecError: it is a project for another platform.
+        OutputExistsError: files in it were changed or added.
     """
     try:
-        written = json.loads((folder / MARKER).read_bytes())
-        kind, hashes = written["platform"], dict(written["files"])
+        kind = json.loads((folder / MARKER).read_bytes())["platform"]
     except (OSError, ValueError, LookupError, TypeError):
-        return
+        kind = platform
     if kind != platform:
         raise SpecError(f"{folder} is a project for {kind}, not for {platform}: choose another folder")
-    own = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _is_made(path.relative_to(folder))]
-    touched = [
-        name
-        for name in (path.relative_to(folder).as_posix() for path in own)
-        if name != MARKER and hashes.get(name) != sha256_bytes((folder / name).read_bytes())
-    ]
-    if touched:
-        more = f" and {len(touched) - _MOST_NAMES} more" if len(touched) > _MOST_NAMES else ""
-        raise SpecError(
-            f"{folder} has files of yours, which --force would delete: {', '.join(touched[:_MOST_NAMES])}{more}; write "
-            f"into another folder and copy the model and the goldens from there"
-        )
-
-
-def _is_made(path: Path) -> bool:
-    """Whether a file is what the platform's tools make again."""
-    return bool(_MADE.intersection(path.parts)) or path.name in _MADE
-
-
-def _bytes(content: str | bytes) -> bytes:
-    return content if isinstance(content, bytes) else content.encode()
+    check_untouched(
+        folder,
+        recorded_hashes(folder, MARKER),
+        _MADE,
+        "write into another folder and copy the model and the goldens from there",
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.export.app.android import android_files
-from pocketvae.export.app.content import MARKER, Files, check_untouched, record, rendered
+from pocketvae.export.app.content import MARKER, Files, check_replaceable, record, rendered
 from pocketvae.export.app.flutter import flutter_files
 from pocketvae.export.app.ios import ios_files
 from pocketvae.export.app.names import checked_name, default_name
@@ -49,12 +49,12 @@ def write_app(
     Raises:
         ManifestError: the bundle is damaged.
         SpecError: a name is unknown or no identifier, or the bundle has nothing that the app could draw.
-        OutputExistsError: `out` exists and `force` is off.
+        OutputExistsError: `out` exists and `force` is off, or files in it were changed or added.
     """
     chosen = parse_choice(Platform, platform, "platform")
     own = None if name is None else checked_name(name)
     check_output(out, force=force)
-    check_untouched(out, chosen)
+    check_replaceable(out, chosen)
     bundle = open_bundle(bundle_path)
     plan = plan_app(bundle, FORMATS[chosen], own or default_name(bundle.manifest.name), precision)
     files = project_files(plan, chosen)

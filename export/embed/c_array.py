@@ -11,8 +11,8 @@ from pocketvae.errors import SpecError
 from pocketvae.portability.ethos_u import EthosU
 from pocketvae.portability.vela import VELA_VERSION, compile_for
 from pocketvae.spec import Component, Format, Precision, TensorSpec
-from pocketvae.system.files import write_text
-from pocketvae.system.folders import staged_directory
+from pocketvae.system.files import check_output, write_text
+from pocketvae.system.folders import check_untouched, staged_directory
 
 _BYTES_IN_A_LINE = 16
 _CHOICE = (Precision.INT8_IO, Precision.INT8, Precision.FLOAT32)
@@ -52,8 +52,9 @@ def embed_in_c(
         ManifestError: the bundle is damaged, or does not have the artifact.
         SpecError: the artifact is not a TFLite file, or the chip is unknown.
         TargetError: the chip's compiler is not set up, fails or takes too long.
-        OutputExistsError: `out` exists and `force` is off.
+        OutputExistsError: `out` exists and `force` is off, or it holds other files.
     """
+    check_output(out, force=force)
     bundle = open_bundle(bundle_path)
     artifact = bundle.manifest.artifact(artifact_name)
     if artifact.format is not Format.TFLITE:
@@ -61,6 +62,7 @@ def embed_in_c(
             f"only TFLite files can be embedded in firmware, got {artifact_name}: name one that ends in .tflite"
         )
     name = c_name(artifact)
+    check_untouched(out, {f"{name}.h": "", f"{name}.cc": ""})
     content, note = bundle.artifact_path(artifact).read_bytes(), ""
     if chip:
         estimate = compile_for(EthosU.parse(chip), content, artifact_name)

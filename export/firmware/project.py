@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from pocketvae.portability.ethos_u import EthosU
 from pocketvae.portability.tflm import require_tflm
 from pocketvae.portability.vela import require_vela
 from pocketvae.system.files import check_output, write_text
-from pocketvae.system.folders import staged_directory
+from pocketvae.system.folders import check_untouched, file_hashes, recorded_hashes, staged_directory
 
 # By which a folder is known as a project of this command.
-MARKER = "pocketvae_model.h"
+MARKER = "pocketvae-firmware.json"
 _README = "README.md"
+# What CMake leaves in a project.
+_MADE = frozenset({"build", ".DS_Store"})
 
 
 def write_firmware(
@@ -45,7 +48,7 @@ def write_firmware(
         chip: The Ethos-U that the file is compiled for, as `EthosU.parse` reads it; empty for the CPU alone.
         hop: New time steps from one call to the next; None for a quarter of a window.
         check: Whether the self-test is built and run here.
-        force: Replace `out` if it exists.
+        force: Replace `out` if it is a project that nobody has changed.
 
     Returns:
         What was written, and how the self-test went; None where it did not run.
@@ -54,9 +57,12 @@ def write_firmware(
         ManifestError: the bundle is damaged.
         SpecError: no file fits, or TensorFlow Lite Micro lacks what it needs.
         TargetError: TensorFlow Lite Micro, a compiler or the chip's compiler is not set up or fails.
-        OutputExistsError: `out` exists and `force` is off.
+        OutputExistsError: `out` exists and `force` is off, or files in it were changed or added.
     """
     check_output(out, force=force)
+    check_untouched(
+        out, recorded_hashes(out, MARKER), _MADE, "write into another folder and copy what was generated from there"
+    )
     npu = EthosU.parse(chip) if chip else None
     if npu is not None and check:
         raise SpecError("--check cannot run what is compiled for an NPU: leave --check or --for out")
@@ -69,11 +75,13 @@ def write_firmware(
         require_compiler()
     firmware = plan_firmware(bundle, artifact, npu, hop)
     with staged_directory(out, force=force) as staging:
-        files = project_files(firmware, bundle)
+        files = dict(project_files(firmware, bundle))
         for name, text in files.items():
             write_text(staging / name, text)
         result = run_here(staging, firmware.kernels) if check else None
-        write_text(staging / _README, readme(firmware, bundle.manifest, result))
+        files[_README] = readme(firmware, bundle.manifest, result)
+        write_text(staging / _README, files[_README])
+        write_text(staging / MARKER, json.dumps({"files": file_hashes(files)}, indent=2, sort_keys=True) + "\n")
     return firmware, result
 
 

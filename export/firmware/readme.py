@@ -18,6 +18,7 @@ _FILES: Mapping[str, str] = {
     "self_test.cc, golden_data.h, golden_data.cc": "a program that compares outputs with golden samples",
     "main.cc, board.h, board_host.cc": "an example, and what it needs of a board",
     "CMakeLists.txt, cortex-m.cmake": "the build, for this machine or a Cortex-M",
+    "pocketvae-firmware.json": "what was written: firmware --force replaces nothing that you changed or added",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,20 +12,21 @@ import numpy as np
 
 from pocketvae.bundle.bundle import Bundle, Goldens
 from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.errors import SpecError
 from pocketvae.numerics.metrics import CODES_CHANGED, DECISIONS_CHANGED
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.reporting.escapes import c_identifier
 from pocketvae.reporting.templates import render
 from pocketvae.runtimes.base import quantize
 from pocketvae.spec import Format, TensorSpec
-from pocketvae.system.files import write_bytes
-from pocketvae.system.folders import staged_directory
+from pocketvae.system.files import check_output, write_bytes
+from pocketvae.system.folders import check_untouched, file_hashes, recorded_hashes, staged_directory
 from pocketvae.vae_spec import LOG_VAR_ENDING, MEAN_ENDING
 
 _PACKAGE = "pocketvae.parity"
 _ASSETS = "pocketvae"
-# What tells a folder of this test from any other.
-ANDROID_TEST_NAME = f"androidTest/java/{_PACKAGE.replace('.', '/')}/PocketvaeParityTest.kt"
+# What tells a folder of this test from any other, and what was written there.
+ANDROID_TEST_NAME = "pocketvae-android-test.json"
 # What the Kotlin code computes; the others need a picture's structure, or images that the phone does not have.
 _METRICS = frozenset(
     {
@@ -116,17 +118,34 @@ def write_android_test(bundle: Bundle, folder: Path, *, force: bool = False) -> 
         What is left out, with the reason.
 
     Raises:
-        OutputExistsError: the folder exists and `force` is off.
+        OutputExistsError: the folder exists and `force` is off, or it holds files of others; see `check_android_test`.
         ManifestError: the bundle's goldens are damaged.
-        SpecError: the bundle has no file that the test can run.
+        SpecError: the bundle has no file that the test can run; the message has the reason for each.
     """
+    check_android_test(folder, force=force)
     cases, left_out = android_cases(bundle)
+    if not cases:
+        reasons = "; ".join(left_out) or "the bundle has no files"
+        raise SpecError(f"no file of the bundle can be tested on Android: {reasons}")
     page = render("pocketvae.export.guide", "android_test.md.j2", _values(bundle, cases, left_out))
+    files = {**android_test_files(bundle, cases), "README.md": page}
+    record = json.dumps({"files": file_hashes(files)}, indent=2, sort_keys=True) + "\n"
     with staged_directory(folder, force=force) as staging:
-        for path, content in {**android_test_files(bundle, cases), "README.md": page}.items():
+        for path, content in {**files, ANDROID_TEST_NAME: record}.items():
             (staging / path).parent.mkdir(parents=True, exist_ok=True)
             write_bytes(staging / path, content if isinstance(content, bytes) else content.encode())
     return left_out
+
+
+def check_android_test(folder: Path, *, force: bool) -> None:
+    """Checks, before any work, that the test can be written to a folder.
+
+    Raises:
+        OutputExistsError: it exists and `force` is off, or files in it were changed or added since it was written.
+        DataError: the folder above it does not exist.
+    """
+    check_output(folder, force=force)
+    check_untouched(folder, recorded_hashes(folder, ANDROID_TEST_NAME))
 
 
 def android_test_files(bundle: Bundle, cases: Iterable[AssetCase]) -> dict[str, str | bytes]:

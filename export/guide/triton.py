@@ -9,12 +9,11 @@ from pathlib import Path
 
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import OutputExistsError, SpecError
+from pocketvae.errors import SpecError
 from pocketvae.reporting.templates import render
-from pocketvae.reporting.text import named
 from pocketvae.spec import Component, Format, TensorSpec
 from pocketvae.system.files import check_output, write_bytes, write_text
-from pocketvae.system.folders import staged_directory
+from pocketvae.system.folders import check_untouched, file_hashes, recorded_hashes, staged_directory
 
 _README, _RECORD = "README.md", "pocketvae-models.json"
 # The configuration that Triton reads: its types by those of a tensor.
@@ -51,39 +50,48 @@ def write_triton(bundle: Bundle, folder: Path, *, force: bool = False) -> tuple[
         raise SpecError("the bundle has no ONNX file, which Triton serves: export with --formats onnx as well")
     names = tuple(map(model_name, artifacts))
     page = render("pocketvae.export.guide", "triton.md.j2", _values(bundle, artifacts))
+    hashes = file_hashes({_README: page})
     with staged_directory(folder, force=force) as staging:
         for artifact, name in zip(artifacts, names, strict=True):
-            model = staging / name / "1"
-            model.mkdir(parents=True)
-            write_text(staging / name / "config.pbtxt", configuration(artifact))
-            write_bytes(model / "model.onnx", bundle.artifact_path(artifact).read_bytes())
+            config, model = _files_of(name)
+            text, content = configuration(artifact), bundle.artifact_path(artifact).read_bytes()
+            (staging / model).parent.mkdir(parents=True)
+            write_text(staging / config, text)
+            write_bytes(staging / model, content)
+            hashes |= file_hashes({config: text, model: content})
         write_text(staging / _README, page)
         # The server reads folders alone.
-        write_text(staging / _RECORD, json.dumps({"bundle": bundle.manifest.name, "models": sorted(names)}) + "\n")
+        record = {"bundle": bundle.manifest.name, "models": sorted(names), "files": hashes}
+        write_text(staging / _RECORD, json.dumps(record, indent=2, sort_keys=True) + "\n")
     return names
+
+
+def _files_of(model: str) -> tuple[str, str]:
+    """Returns the paths of a model's files."""
+    return f"{model}/config.pbtxt", f"{model}/1/model.onnx"
 
 
 def check_triton(folder: Path, *, force: bool) -> None:
     """Checks, before any work, that a model repository can be written to a folder.
 
-    A repository is a place where people add models of their own; those are not replaced.
+    A repository is a place where people add models and versions of their own and change how a model is served; these
+    are not replaced.
 
     Raises:
-        OutputExistsError: it exists and `force` is off, or it holds what `write_triton` did not write.
+        OutputExistsError: it exists and `force` is off, or it holds what `write_triton` did not write, or not so.
         DataError: the folder above it does not exist.
     """
     check_output(folder, force=force)
-    if not folder.exists():
-        return
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    check_untouched(folder, {**_older(folder), **recorded_hashes(folder, _RECORD)})
+
+
+def _older(folder: Path) -> dict[str, str]:
+    """Returns what a repository of a version before hashes holds, which nobody can tell to be unchanged."""
     try:
-        known = {_README, _RECORD, *json.loads((folder / _RECORD).read_bytes())["models"]}
+        models = list(map(str, json.loads((folder / _RECORD).read_bytes())["models"]))
     except (OSError, ValueError, TypeError, KeyError):
-        known = set()
-    if others := sorted(found - known):
-        raise OutputExistsError(
-            f"--force would remove {named(others)} from {folder}, which export did not write: choose another folder"
-        )
+        return {}
+    return dict.fromkeys([_README, *(path for model in models for path in _files_of(model))], "")
 
 
 def model_name(artifact: ArtifactRecord) -> str:

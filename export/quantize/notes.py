@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
+from pocketvae.bundle.quantization import SeedError
 from pocketvae.export.quantize.quantizers import Quantizer
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.search import MARGIN, Search, Trial
@@ -57,6 +59,14 @@ def effort_notes(source: Source) -> tuple[str, ...]:
     if not source.effort.was_cut:
         return ()
     return ("the search was cut short by --time-limit, so that a later export may find another file",)
+
+
+def seed_notes(seeds: Sequence[SeedError]) -> tuple[str, ...]:
+    """Returns with how many other sets of calibration samples there is no such file, or none with finite errors."""
+    lost = sum(not math.isfinite(seed.error_ratio) for seed in seeds)
+    if not lost:
+        return ()
+    return (f"no file, or none with finite errors, with {lost} of {len(seeds) - 1} other sets of calibration samples",)
 
 
 def reason_of(search: Search, recipe: Recipe | None, *, integer_only: bool) -> str:

@@ -31,7 +31,8 @@ from pocketvae.runtimes.onnxruntime import open_session
 
 Inputs = Mapping[str, npt.NDArray[Any]]
 
-_WEIGHTED = ("Gemm", "MatMul", "Conv", "ConvTranspose")
+_CONVOLUTIONS = ("Conv", "ConvTranspose")
+_WEIGHTED = ("Gemm", "MatMul", *_CONVOLUTIONS)
 # Operators that move or bound values: quantizing them too keeps the integers flowing between weighted layers.
 _MOVERS = ("DepthToSpace", "Reshape", "Transpose", "Flatten", "Slice", "Concat")
 _HEADS = {
@@ -240,6 +241,11 @@ def integer_layers(float32: bytes) -> dict[str, int]:
     """Returns the nodes that can compute in integers: those of `weighted_layers`, and products of two activations."""
     names = [node.name for node in load_model(float32).graph.node if node.op_type in _WEIGHTED]
     return dict.fromkeys(names, 0) | weighted_layers(float32)
+
+
+def convolutions(float32: bytes) -> frozenset[str]:
+    """Returns those of the layers whose outputs are `[N, C, ...]`; the others have their channels last."""
+    return frozenset(node.name for node in load_model(float32).graph.node if node.op_type in _CONVOLUTIONS)
 
 
 def layer_outputs(float32: bytes) -> dict[str, str]:

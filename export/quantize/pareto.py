@@ -9,11 +9,14 @@ import numpy as np
 
 from pocketvae.bundle.quantization import TrialRecord
 from pocketvae.export.quantize.measured import Inputs
+from pocketvae.export.quantize.search import Trial
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
 
 # Medians of short runs differ by a few percent when nothing has changed.
 _SAME_TIME = 1.05
+# More variants are not all timed.
+_FEW_TRIALS = 64
 _ROUNDS = 3
 _ROUND_S = 0.004
 _WARM_UPS = 3
@@ -30,6 +33,21 @@ def pareto_front(trials: Sequence[TrialRecord], chosen: TrialRecord | None = Non
     front = [one for one in trials if one is chosen or not any(_dominates(other, one) for other in trials)]
     unique = {(one.size_bytes, one.error_ratio): one for one in (*reversed(front), *filter(None, [chosen]))}
     return tuple(sorted(unique.values(), key=lambda one: (one.size_bytes, one.error_ratio)))
+
+
+def worth_timing(trials: list[Trial], best: Trial) -> list[Trial]:
+    """Returns what may be on the front; of many variants, those that no other beats in size, error and integers."""
+    if len(trials) <= _FEW_TRIALS:
+        return trials if best in trials else [*trials, best]
+
+    def figures(trial: Trial) -> tuple[float, float, float]:
+        return len(trial.content), trial.error_ratio, len(trial.plan.float_layers)
+
+    def beaten(one: tuple[float, float, float]) -> bool:
+        return any(other != one and all(a <= b for a, b in zip(other, one, strict=True)) for other in known)
+
+    known = {figures(trial) for trial in trials}
+    return [*(trial for trial in trials if trial is not best and not beaten(figures(trial))), best]
 
 
 def latencies(format: Format, contents: Sequence[bytes], feed: Inputs) -> list[float]:

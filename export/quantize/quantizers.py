@@ -371,13 +371,17 @@ class OnnxQuantizer(Quantizer):
         content = self._source.float32(Format.ONNX)
         names = onnx_quantize.layer_outputs(content)
         found = _rows(Format.ONNX, content, inputs, names.values())
-        return {layer: _channels_last(found[name]) for layer, name in names.items()}
+        return self._channels_last({layer: found[name] for layer, name in names.items()})
 
     def activations(self, content: bytes, inputs: Inputs) -> dict[str, Array]:
         """See `Quantizer.activations`."""
         names = onnx_quantize.stored_outputs(content, onnx_quantize.layer_outputs(self._source.float32(Format.ONNX)))
         found = _rows(Format.ONNX, content, inputs, names.values())
-        return {layer: _channels_last(found[name]) for layer, name in names.items() if name in found}
+        return self._channels_last({layer: found[name] for layer, name in names.items() if name in found})
+
+    def _channels_last(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        first = onnx_quantize.convolutions(self._source.float32(Format.ONNX))
+        return {layer: np.moveaxis(values, 1, -1) if layer in first else values for layer, values in outputs.items()}
 
     def input_ranges(self, content: bytes) -> dict[str, Range]:
         """See `Quantizer.input_ranges`."""
@@ -386,10 +390,6 @@ class OnnxQuantizer(Quantizer):
 
 def _rows(format: Format, content: bytes, inputs: Inputs, names: Iterable[str]) -> dict[str, Array]:
     return {name: tensor.rows() for name, tensor in tap(format, content, inputs, names).items()}
-
-
-def _channels_last(values: Array) -> Array:
-    return np.moveaxis(values, 1, -1) if values.ndim == 4 else values  # ONNX images are [N, C, H, W]
 
 
 def quantizer_for(format: Format, source: Source, calibration: Inputs, *, integer_interface: bool = False) -> Quantizer:

@@ -13,8 +13,15 @@ from pocketvae.bundle.quantization import SearchRecord, SeedError, TrialRecord
 from pocketvae.errors import ExportError, ParityError, PocketVaeError
 from pocketvae.export.quantize.diagnosis import clipped_inputs, diagnose_layers
 from pocketvae.export.quantize.measured import error_ratio_of_errors, errors_of, run_content
-from pocketvae.export.quantize.notes import effort_notes, held_in_integers, layer_notes, reason_of, tuning_notes
-from pocketvae.export.quantize.pareto import latencies, pareto_front
+from pocketvae.export.quantize.notes import (
+    effort_notes,
+    held_in_integers,
+    layer_notes,
+    reason_of,
+    seed_notes,
+    tuning_notes,
+)
+from pocketvae.export.quantize.pareto import latencies, pareto_front, worth_timing
 from pocketvae.export.quantize.quantizers import Quantizer, quantizer_for
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.search import HOPELESS_RATIO, NEAR_RATIO, QuantizationPlan, Search, Trial
@@ -32,8 +39,6 @@ _LONGEST_TUNING_S = 120.0
 _WEIGHTY_SHARE = 0.1
 # The same of convolutions, of which there are more.
 _NOTICEABLE_SHARE = 0.03
-# More variants are not all timed.
-_FEW_TRIALS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,21 +76,23 @@ def search_artifact(
         integer_only: Quantize the interface too and keep no layer in float, for devices without floats.
 
     Raises:
-        ExportError: the recipe is for another model.
+        ExportError: the recipe is for another model, or no error of the file is finite.
     """
     if recipe is not None:
         source = replace(source, tuning=recipe.tuning)
     found = _find_on_few(spec, source, tolerances, recipe, integer_only=integer_only)
     source, search, quantizer, best = found.source, found.search, found.quantizer, found.best
-    if best.fault:
-        raise ExportError(best.fault)
+    if best.fault or not math.isfinite(best.error_ratio):
+        raise ExportError(best.fault or "its integers return what is not finite, or differ where nothing may")
+    seeds = found.seeds or _seeds(source, tolerances, best, quantizer)
     record = SearchRecord(
         trial_count=len(search.trials),
         chosen=_record(spec.format, best, 0.0),
         reason=reason_of(search, recipe, integer_only=integer_only),
         layers=diagnose_layers(quantizer, best.content, best.plan, source.golden_inputs, found.alone),
         inputs=clipped_inputs(quantizer.input_ranges(best.content), source.golden_inputs, source.golden_strata),
-        seeds=found.seeds or _seeds(source, tolerances, best, quantizer),
+        # What is not finite JSON cannot hold, and the whole bundle would be lost at its end.
+        seeds=tuple(seed for seed in seeds if math.isfinite(seed.error_ratio)),
     )
     made = Recipe(
         artifact=spec.filename,
@@ -102,7 +109,7 @@ def search_artifact(
     trials = (*search.trials, *_convolutions_in_four_bits(found))
     record = _with_front(record, trials, best, spec, source)
     notes = (*layer_notes(best, quantizer), *tuning_notes(source, found.faults), *effort_notes(source))
-    return Searched(content=best.content, notes=notes, record=record, recipe=made)
+    return Searched(content=best.content, notes=(*notes, *seed_notes(seeds)), record=record, recipe=made)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,13 +321,8 @@ def _attempt(
         # The quantizer can write what the runtime cannot load; such a variant is none.
         return _faulty(plan, content, str(e))
     errors = errors_of(outputs, source, tolerances)
-    return Trial(
-        plan=plan,
-        content=content,
-        rmse=rmse,
-        error_ratio=error_ratio_of_errors(errors, tolerances),
-        errors=errors,
-    )
+    ratio = error_ratio_of_errors(errors, tolerances)
+    return Trial(plan=plan, content=content, rmse=rmse, error_ratio=ratio, errors=errors)
 
 
 def _sample_count(inputs: Inputs) -> int:
@@ -342,7 +344,7 @@ def _rmse(format: Format, content: bytes, source: Source) -> float:
 def _seeds(
     source: Source, tolerances: tuple[Tolerance, ...], best: Trial, quantizer: Quantizer
 ) -> tuple[SeedError, ...]:
-    """Returns the errors of the plan with each set of calibration samples, the artifact's own first.
+    """Returns the errors of the plan with each set of calibration samples, the artifact's own first; infinite of none.
 
     What the time limit leaves no time for is not measured: the file itself counts more.
     """
@@ -352,10 +354,14 @@ def _seeds(
         if is_late():
             break
         other = quantizer.with_calibration(calibration)
-        other.spend_on_calibration()
-        other.spend_on_file(best.plan, _sample_count(source.golden_inputs))
-        content = other.quantize(best.plan)
-        errors = errors_of(run_content(quantizer.format, content, source.golden_inputs), source, tolerances)
+        try:
+            other.spend_on_calibration()
+            other.spend_on_file(best.plan, _sample_count(source.golden_inputs))
+            outputs = run_content(quantizer.format, other.quantize(best.plan), source.golden_inputs)
+        except (FloatingPointError, PocketVaeError):  # such a variant is none, as in a search
+            found.append(SeedError(seed=seed, errors={}, error_ratio=math.inf))
+            continue
+        errors = errors_of(outputs, source, tolerances)
         found.append(SeedError(seed=seed, errors=errors, error_ratio=error_ratio_of_errors(errors, tolerances)))
     return tuple(found)
 
@@ -364,26 +370,11 @@ def _with_front(
     record: SearchRecord, trials: tuple[Trial, ...], best: Trial, spec: ArtifactSpec, source: Source
 ) -> SearchRecord:
     feed = {name: values[:1] for name, values in source.golden_inputs.items()}
-    finite = _worth_timing([trial for trial in trials if np.isfinite(trial.error_ratio)], best)
+    finite = worth_timing([trial for trial in trials if np.isfinite(trial.error_ratio)], best)
     times = latencies(spec.format, [trial.content for trial in finite], feed)
     records = {id(trial): _record(spec.format, trial, time) for trial, time in zip(finite, times, strict=True)}
     chosen = records.get(id(best), record.chosen)
     return replace(record, chosen=chosen, front=pareto_front(list(records.values()), chosen))
-
-
-def _worth_timing(trials: list[Trial], best: Trial) -> list[Trial]:
-    """Returns what may be on the front; of many variants, those that no other beats in size, error and integers."""
-    if len(trials) <= _FEW_TRIALS:
-        return trials if best in trials else [*trials, best]
-
-    def figures(trial: Trial) -> tuple[float, float, float]:
-        return len(trial.content), trial.error_ratio, len(trial.plan.float_layers)
-
-    def beaten(one: tuple[float, float, float]) -> bool:
-        return any(other != one and all(a <= b for a, b in zip(other, one, strict=True)) for other in known)
-
-    known = {figures(trial) for trial in trials}
-    return [*(trial for trial in trials if trial is not best and not beaten(figures(trial))), best]
 
 
 def _record(format: Format, trial: Trial, latency_s: float) -> TrialRecord:

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.export.quantize.tflite_four_bits import packed, unpacked
 from pocketvae.formats.tflite.editing import add_buffer, add_tensor, place_of
 from pocketvae.formats.tflite.model import (
     constant,
+    dtype_name,
     is_constant,
     operator_name,
     read_model,
@@ -104,10 +106,12 @@ def _cut(model: Any, index: int, chosen: slice, number: int) -> int:
     graph = model.subgraphs[0]
     whole = graph.tensors[index]
     shape = tensor_shape(whole)
-    rows: npt.NDArray[np.uint8] = np.asarray(constant(model, whole)).view(np.uint8).reshape(shape[0], -1)
-    added = add_tensor(
-        graph, f"{tensor_name(whole)}{_PART}{number}", shape, "int8", add_buffer(model, rows[chosen].tobytes())
-    )
+    stored: npt.NDArray[np.uint8] = np.asarray(constant(model, whole)).view(np.uint8)
+    if dtype_name(whole) == "int4":  # a row may end in the middle of a byte
+        rows = packed(unpacked(stored, shape)[chosen])
+    else:
+        rows = stored.reshape(shape[0], -1)[chosen]
+    added = add_tensor(graph, f"{tensor_name(whole)}{_PART}{number}", shape, "int8", add_buffer(model, rows.tobytes()))
     tensor = graph.tensors[added]
     tensor.type, tensor.shape = whole.type, [chosen.stop - chosen.start, *shape[1:]]
     scales, zeros = (list(values) for values in (whole.quantization.scale, whole.quantization.zeroPoint))

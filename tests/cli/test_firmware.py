@@ -1,8 +1,12 @@
 """The command firmware."""
 
+import json
+
 import pytest
 
+from pocketvae.export.firmware.project import MARKER
 from pocketvae.portability.tflm import tflm_step
+from pocketvae.system.folders import file_hashes
 
 
 def test_bad_input_is_one_line(refused, tmp_path, bundles):
@@ -23,7 +27,7 @@ def test_only_an_own_project_is_replaced(refused, tmp_path, bundles):
     (out / "thesis.txt").write_text("mine")
     refused("exists", "firmware", folder, "--out", out)
     refused(
-        "--force only replaces an empty folder or one with a pocketvae_model.h",
+        "--force only replaces an empty folder or one with a pocketvae-firmware.json",
         "firmware",
         folder,
         "--out",
@@ -31,6 +35,22 @@ def test_only_an_own_project_is_replaced(refused, tmp_path, bundles):
         "--force",
     )
     assert (out / "thesis.txt").read_text() == "mine"
+
+
+def test_what_a_developer_has_made_of_a_project_is_kept(refused, tmp_path, bundles):
+    folder, out = bundles.make_bundle(tmp_path / "b"), tmp_path / "fw"
+    out.mkdir()
+    (out / "main.cc").write_text("generated")
+    (out / MARKER).write_text(json.dumps({"files": file_hashes({"main.cc": "generated"})}))
+    words = ("firmware", folder, "--out", out, "--force")
+    (out / "build").mkdir()
+    refused("no TFLite file of a scorer or decoder for firmware", *words)  # which is asked for after the folder
+    (out / "board_mine.cc").touch()
+    refused("fw has files of yours, which --force would delete: board_mine.cc; write into another folder", *words)
+    (out / "board_mine.cc").unlink()
+    (out / "main.cc").write_text("mine")
+    refused("fw has files of yours, which --force would delete: main.cc; ", *words)
+    assert (out / "main.cc").read_text() == "mine"
 
 
 def test_the_table_is_printed(command, tmp_path, tiny_bundle):

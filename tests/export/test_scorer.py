@@ -27,7 +27,7 @@ from pocketvae.export.precisions.base import Made
 from pocketvae.numerics.scoring import at_mean_nats
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision
-from pocketvae.vae_spec import DataKind
+from pocketvae.vae_spec import Condition, DataKind, VaeSpec, vector_latent
 from tests.export.conftest import in_process
 from tests.external_models import conditional, sequences, spread
 
@@ -53,6 +53,10 @@ def folder(tmp_path_factory):
     spread(plain).save(path / "plain.keras")
     for name, model in zip(("decoder", "encoder"), conditional(keras, shape=()), strict=True):
         model.save(path / f"label_{name}.keras")
+    image = keras.Input((4, 4, 1))
+    y = keras.layers.Dense(16, activation="relu")(keras.layers.Flatten()(image))
+    moments = [keras.layers.Dense(3, name=name)(y) for name in ("mean", "log_var")]
+    spread(keras.Model(image, moments), seed=1).save(path / "grey_encoder.keras")
     images = rng.integers(0, 256, (1200, 4, 4, 1), np.uint8)
     labels = rng.integers(0, 5, 1200).astype(np.int32)
     np.savez(path / "labels.npz", images=images, labels=labels)
@@ -138,7 +142,10 @@ def test_pocketvae_score_and_the_python_interface_give_the_same_number(walks):
         features = image_features(bundle, items, Choice(), Sampling(samples=1))
         scores, integers = (bundle.scorer(precision).score(goldens.inputs["x"]) for precision in ("float32", "int8_io"))
         rebuilt = bundle.reconstructor().reconstruct(goldens.inputs["x"][:3])
-        strange = bundle.scorer().score(np.full((1, *SHAPE), np.nan, np.float32))
+        strange = [
+            bundle.scorer(precision).score(np.full((1, *SHAPE), np.nan, np.float32))
+            for precision in ("float32", "int8", "int8_io")
+        ]
         with pytest.raises(DataError, match=r"sequences must be \[N, 16, 2\], got \[16, 2\]"):
             bundle.scorer().score(goldens.inputs["x"][0])
         assert bundle.scorer().threshold == bundle.manifest.artifact("scorer.float32.tflite").scoring.threshold
@@ -148,7 +155,7 @@ def test_pocketvae_score_and_the_python_interface_give_the_same_number(walks):
     assert np.mean(scores.alarm != integers.alarm) <= 0.01
     assert scores.contributions.shape == (goldens.count, SHAPE[1])
     assert rebuilt.shape == (3, *SHAPE)
-    assert strange.alarm.all()
+    assert all(found.alarm.all() and np.isnan(found.score).all() for found in strange)
 
 
 def test_a_scorer_of_integers_does_not_cut_off_anomalies(walks):
@@ -231,6 +238,37 @@ def test_a_conditional_vae_is_scored_with_its_label(folder, tmp_path):
     inputs = bundle.goldens(Component.SCORER).inputs_of(artifact)
     other = outputs_of(bundle, artifact.name, {**inputs, "label": (inputs["label"] + 1) % 5})
     assert (other["score"] != outputs_of(bundle, artifact.name)["score"]).any()
+
+
+def test_a_label_that_only_the_decoder_takes_goes_with_the_latents_of_its_items(monkeypatch):
+    class Doubling:
+        def __init__(self, component, model, vae, *, one_by_one):
+            pass
+
+        def golden_outputs(self, inputs):
+            return {"z_mean": 2 * inputs["x"]}
+
+    monkeypatch.setattr(scorer, "Original", Doubling)
+    vae = VaeSpec(data_shape=(4, 4, 1), latents=vector_latent(1), conditions=(Condition(count=5, encoded=False),))
+    # Four items, one of them enlarged once more, and two anomalies.
+    x = np.arange(7, dtype=np.float32)[:, None]
+    encoder = SimpleNamespace(calibration={"x": x}, vae=vae, model=None, one_by_one=False)
+    own = {"z": np.zeros((6, 1), np.float32), "label": np.array([1, 2, 3, 4, 0, 0], np.int32)}
+    found = scorer._latents_of(encoder, SimpleNamespace(calibration=own), {"x": x[5:], "label": np.array([3, 4])})
+    np.testing.assert_array_equal(found["z"], 2 * x)
+    assert found["label"].tolist() == [1, 2, 3, 4, 0, 3, 4]
+
+
+@pytest.mark.parametrize("precision", [Precision.INT8, Precision.INT16X8])
+def test_a_scorer_of_integers_whose_decoder_alone_takes_the_label_can_be_made(folder, tmp_path, precision):
+    artifacts = plan_artifacts([Component.SCORER], [Format.TFLITE], [precision])
+    export(
+        folder, tmp_path / "b", data="labels.npz", encoder="grey_encoder", decoder="label_decoder", artifacts=artifacts
+    )
+    bundle = open_bundle(tmp_path / "b")
+    assert [item.name for item in bundle.manifest.artifacts] == [f"scorer.{precision}.tflite"]
+    assert not bundle.manifest.vae.conditions[0].encoded
+    assert outputs_of(bundle, f"scorer.{precision}.tflite")["score"].std() > 0
 
 
 def test_other_normal_items_can_make_the_threshold(folder, tmp_path):

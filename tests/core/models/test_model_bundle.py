@@ -2,15 +2,18 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import pocketvae
 from pocketvae.benchmarks import verify_bundle
-from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.errors import DataError, ManifestError, NotFiniteValuesError, SpecError
 from pocketvae.models.model_bundle import find_artifact
-from pocketvae.vae_spec import PriorKind
+from pocketvae.models.scorers import Reconstructor, Scorer
+from pocketvae.spec import TensorSpec
+from pocketvae.vae_spec import DataKind, PriorKind, VaeSpec, vector_latent
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,64 @@ def test_a_model_is_loaded_once_and_freed_with_the_bundle(path):
         assert bundle.decoder(precision="float32", format="onnx") is decoder
     with pytest.raises(SpecError, match=r"decoder.float32.onnx is closed: open the bundle again"):
         decoder.decode(np.zeros((1, 3), np.float32))
+
+
+def test_a_model_that_its_own_block_closed_is_loaded_again(bundle):
+    with bundle.decoder() as decoder:
+        first = decoder.decode(np.zeros((1, 3)))
+    again = bundle.decoder()
+    assert again is not decoder
+    assert np.array_equal(again.decode(np.zeros((1, 3))), first)
+
+
+@pytest.fixture
+def demo():
+    with pocketvae.open("demo") as opened:
+        yield opened
+
+
+def test_seeds_and_indices_are_as_many_or_one_for_all(demo):
+    pair = demo.sampler().sample([1, 2], [3, 4])
+    assert np.array_equal(demo.sampler().sample([1, 2], 3)[0], pair[0])
+    for call in (demo.sampler().sample, demo.generator().generate):
+        with pytest.raises(SpecError, match="seed and index must be as many, or one for all, got 3 and 2"):
+            call([1, 2, 3], [1, 2])
+
+
+class Integers:
+    """A runner of a file that takes integers, which hold no number that is none."""
+
+    def run_samples(self, inputs, image_range):
+        x = np.nan_to_num(inputs["x"], nan=0.0)
+        sums = x.sum(axis=1)
+        return {"score": sums.sum(axis=1), "alarm": np.zeros(len(x), np.float32), "contributions": sums}
+
+    def close(self):
+        pass
+
+
+def of_integers(kind):
+    """Returns a model of sequences without its file."""
+    model = kind.__new__(kind)
+    model.vae = VaeSpec(data=DataKind.SEQUENCE, data_shape=(4, 2), latents=vector_latent(2))
+    model.artifact = SimpleNamespace(
+        name="x.int8_io.tflite", inputs=(TensorSpec(name="x", dtype="float32", shape=(1, 4, 2)),)
+    )
+    model._runner = Integers()
+    return model
+
+
+def test_an_item_that_is_not_finite_is_an_alarm_also_where_a_file_takes_integers():
+    items = np.ones((3, 4, 2))
+    items[1, 0, 1] = np.nan
+    found = of_integers(Scorer).score(items)
+    assert np.array_equal(found.score, np.array([8, np.nan, 8], np.float32), equal_nan=True)
+    assert found.alarm.tolist() == [False, True, False]
+    assert np.isnan(found.contributions[1]).all()
+    assert np.isfinite(found.contributions[[0, 2]]).all()
+    assert np.isnan(items).sum() == 1
+    with pytest.raises(NotFiniteValuesError, match="sequences must be finite, got 1 values that are not"):
+        of_integers(Reconstructor).reconstruct(items)
 
 
 @pytest.mark.parametrize(

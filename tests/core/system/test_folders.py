@@ -1,3 +1,5 @@
+import contextlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -375,3 +377,31 @@ def test_nothing_waits_to_be_made_inside_a_folder_that_is_being_made(tmp_path):
         begins(folder)
     with folders.staged_directory(tmp_path / "bundle", force=False) as folder:
         begins(folder)
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ("", ""),
+        ("build/x", ""),
+        ("a.txt", "a.txt"),
+        ("b/c/d.bin", "b/c/d.bin"),
+        ("b/x", "b/x"),
+        ("theirs/y", "theirs"),
+        ("record.json", "a.txt, b"),
+    ],
+)
+def test_a_folder_is_replaced_only_as_long_as_every_file_is_as_it_was_written(tmp_path, changed, found):
+    folders.check_untouched(tmp_path / "none", {})
+    files = {"a.txt": "one", "b/c/d.bin": "two"}
+    for name, text in {
+        **files,
+        "record.json": json.dumps({"files": folders.file_hashes(files)}),
+        changed: "mine",
+    }.items():
+        if name:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+    refusal = pytest.raises(OutputExistsError, match=f"which --force would delete: {found}; choose another folder")
+    with refusal if found else contextlib.nullcontext():
+        folders.check_untouched(tmp_path, folders.recorded_hashes(tmp_path, "record.json"), {"build"})

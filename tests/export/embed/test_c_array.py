@@ -48,6 +48,14 @@ def test_the_source_holds_every_byte():
     assert f"alignas(16) const unsigned char decoder_int8_io_data[{len(CONTENT)}]" in source
 
 
+def test_files_that_others_put_beside_it_stay(bundle, tmp_path):
+    for _ in range(2):
+        embed_in_c(bundle, "decoder.int8_io.tflite", tmp_path / "fw", force=True)
+    (tmp_path / "fw/main.cc").touch()
+    with pytest.raises(OutputExistsError, match="files of yours, which --force would delete: main.cc; choose another"):
+        embed_in_c(bundle, "decoder.int8_io.tflite", tmp_path / "fw", force=True)
+
+
 def test_the_header_holds_the_interface():
     header = c_header(record(), CONTENT)
     assert f"constexpr std::size_t decoder_int8_io_size_bytes = {len(CONTENT)};" in header

@@ -20,7 +20,7 @@ from pocketvae.runtimes.litert import LiteRtRunner
 
 FILES = """
 CMakeLists.txt README.md board.h board_host.cc cortex-m.cmake golden_data.cc golden_data.h main.cc model_data.cc
-model_data.h pocketvae_model.cc pocketvae_model.h self_test.cc
+model_data.h pocketvae-firmware.json pocketvae_model.cc pocketvae_model.h self_test.cc
 """
 
 
@@ -221,6 +221,15 @@ def test_an_interruption_leaves_nothing(bundle, tmp_path, monkeypatch, tflm):
     with pytest.raises(KeyboardInterrupt):
         write_firmware(bundle, tmp_path / "fw")
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_project_that_was_changed_stays(bundle, tmp_path, tflm):
+    for _ in range(2):
+        write_firmware(bundle, tmp_path / "fw", force=True)
+    with (tmp_path / "fw/main.cc").open("a") as file:
+        file.write("// mine")
+    with pytest.raises(OutputExistsError, match=r"files of yours, which --force would delete: main\.cc; "):
+        write_firmware(bundle, tmp_path / "fw", force=True)
 
 
 def test_an_existing_folder_stays(bundle, tmp_path):

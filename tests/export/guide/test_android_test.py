@@ -11,7 +11,7 @@ from pocketvae.bundle.manifest import FileRecord
 from pocketvae.cli.export import _write_android_test
 from pocketvae.cli.main import main
 from pocketvae.cli.terminal import Terminal
-from pocketvae.errors import OutputExistsError
+from pocketvae.errors import OutputExistsError, SpecError
 from pocketvae.export.guide.android_test import android_cases, write_android_test
 from pocketvae.numerics.metrics import measure
 from pocketvae.numerics.tolerance import Tolerance
@@ -92,6 +92,37 @@ def test_a_folder_that_exists_is_kept(bundle, tmp_path):
         write_android_test(bundle, tmp_path / "test")
 
 
+def test_what_a_developer_has_made_of_the_test_is_kept(bundle, tmp_path):
+    folder = tmp_path / "test"
+    for _ in range(2):
+        write_android_test(bundle, folder, force=True)
+    code = folder / CODE / "PocketvaeParityTest.kt"
+    code.write_text(code.read_text("utf-8").replace("CPU", "GPU") + "// mine", "utf-8")
+    (code.parent / "Mine.kt").touch()
+    with pytest.raises(OutputExistsError, match=r"would delete: .*parity/Mine\.kt, .*PocketvaeParityTest\.kt; choose"):
+        write_android_test(bundle, folder, force=True)
+    assert code.read_text("utf-8").endswith("// mine")
+
+
+def test_a_bundle_without_a_file_that_a_phone_can_test_is_refused_with_the_reasons(bundle, tmp_path):
+    several = replace(integer_decoder(bundle), batches=(1, 8))
+    with pytest.raises(
+        SpecError, match=r"no file .* tested on Android: decoder\.int8_io\.tflite: it has several batch"
+    ):
+        write_android_test(with_artifacts(bundle, several), tmp_path / "test")
+    assert not (tmp_path / "test").exists()
+
+
+def test_files_that_no_phone_can_test_are_refused_before_any_work(refused, tmp_path):
+    (tmp_path / "decoder.keras").touch()
+    words = ("export", "--decoder", tmp_path / "decoder.keras", "--out", tmp_path / "b")
+    refused(
+        "--android-test cannot run TFLite files of several batch sizes",
+        *words,
+        *("--android-test", tmp_path / "test", "--formats", "tflite", "--batch", "1,8"),
+    )
+
+
 def test_the_command_refuses_a_folder_of_others_before_any_work(tmp_path, capsys):
     (tmp_path / "test").mkdir()
     (tmp_path / "test/mine.txt").write_text("x")
@@ -99,7 +130,7 @@ def test_the_command_refuses_a_folder_of_others_before_any_work(tmp_path, capsys
     assert main(words) == 2
     assert "test exists: choose another output" in capsys.readouterr().err
     assert main([*words, "--force"]) == 2
-    assert "PocketvaeParityTest.kt, and" in capsys.readouterr().err
+    assert "one with a pocketvae-android-test.json, and" in capsys.readouterr().err
 
 
 def test_the_command_tells_where_the_test_is(bundle, tmp_path, capsys):

@@ -13,7 +13,7 @@ import pytest
 
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import OutputExistsError, SpecError
-from pocketvae.export import write_triton
+from pocketvae.export import check_triton, write_triton
 from pocketvae.export.guide.triton import configuration
 from pocketvae.spec import Format, TensorSpec
 
@@ -135,17 +135,35 @@ def test_what_others_put_into_a_repository_is_not_replaced(tmp_path):
     write_triton(bundle, folder, force=True)
     write_triton(bundle, folder, force=True)
     (folder / "theirs" / "1").mkdir(parents=True)
-    with pytest.raises(
-        OutputExistsError, match=r"--force would remove theirs from .*models, which export did not write"
-    ):
+    with pytest.raises(OutputExistsError, match=r"models has files of yours, which --force would delete: theirs; "):
         write_triton(bundle, folder, force=True)
     assert (folder / "theirs" / "1").is_dir()
     project = tmp_path / "project"
     project.mkdir()
     for name in ("README.md", "main.py"):
         (project / name).touch()
-    with pytest.raises(OutputExistsError, match=r"would remove README.md, main.py from"):
+    with pytest.raises(OutputExistsError, match=r"would delete: README.md, main.py; choose another folder"):
         write_triton(bundle, project, force=True)
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_version_that_others_added_to_a_model_and_an_edited_configuration_stay(tmp_path, is_old):
+    bundle, folder = open_bundle("demo"), tmp_path / "models"
+    write_triton(bundle, folder)
+    record = folder / "pocketvae-models.json"
+    if is_old:
+        models = {name: value for name, value in json.loads(record.read_text("utf-8")).items() if name != "files"}
+        record.write_text(json.dumps(models), "utf-8")
+        check_triton(folder, force=True)
+    (folder / "decoder_int8" / "2").mkdir()
+    with pytest.raises(OutputExistsError, match="would delete: decoder_int8/2; "):
+        write_triton(bundle, folder, force=True)
+    (folder / "decoder_int8" / "2").rmdir()
+    config = folder / "decoder_int8" / "config.pbtxt"
+    config.write_text(f"{config.read_text('utf-8')}instance_group {{ count: 2 }}\n", "utf-8")
+    if not is_old:
+        with pytest.raises(OutputExistsError, match="would delete: decoder_int8/config.pbtxt; "):
+            write_triton(bundle, folder, force=True)
 
 
 def test_onnx_must_be_among_what_is_made(refused, tmp_path, monkeypatch):
@@ -157,7 +175,7 @@ def test_onnx_must_be_among_what_is_made(refused, tmp_path, monkeypatch):
     Path("models").mkdir()
     refused("models exists: choose another output", *words)
     Path("models/mine").touch()
-    refused("--force would remove mine from models", *words, "--force")
+    refused("models has files of yours, which --force would delete: mine; ", *words, "--force")
     assert not Path("bundle").exists()
 
 

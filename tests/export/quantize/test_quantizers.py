@@ -9,6 +9,7 @@ from pocketvae.export.quantize import quantizers
 from pocketvae.export.quantize.quantizers import OnnxQuantizer
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.tuning.names import Tuning
+from tests import onnx_files
 
 FLOAT32 = b"float32"
 
@@ -60,3 +61,25 @@ def test_means_of_large_networks_are_taken_of_fewer_samples(multiply_adds, count
     quantizer = OnnxQuantizer(SimpleNamespace(), {"z": np.zeros((1024, 2), np.float32)})
     quantizer.__dict__["_multiply_adds"] = multiply_adds
     assert len(quantizer._mean_samples["z"]) == count
+
+
+def test_channels_are_those_of_the_operator_that_makes_them():
+    rng = np.random.default_rng(0)
+    weights = {"k": onnx_files.values(rng, 5, 2, 3), "m": onnx_files.values(rng, 6, 7)}
+    nodes = [
+        onnx_files.node("Conv", "z k", "c", name="conv"),
+        onnx_files.node("Reshape", "c sizes", "r"),
+        onnx_files.node("MatMul", "r m", "image", name="product"),
+    ]
+    shapes = {"z": (1, 2, 8)}, {"image": (1, 1, 5, 7)}
+    content = onnx_files.model(nodes, *shapes, {**weights, "sizes": np.array([1, 1, 5, 6])}).SerializeToString()
+    z = rng.normal(size=(3, 2, 8)).astype(np.float32)
+    quantizer = OnnxQuantizer(SimpleNamespace(float32=lambda _: content, tuning=None), {"z": z})
+    for found in (
+        quantizer.float_activations({"z": z}),
+        quantizer.activations(quantizer.quantize(QuantizationPlan(float_layers=("conv", "product"))), {"z": z}),
+    ):
+        assert {layer: values.shape for layer, values in found.items()} == {
+            "conv": (3, 6, 5),
+            "product": (3, 1, 5, 7),
+        }

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 
 from pocketvae.bundle.quantization import SeedError
+from pocketvae.documents import encode
 from pocketvae.errors import ExportError, ParityError
 from pocketvae.export.quantize import searched
 from pocketvae.export.quantize.notes import tuning_notes
@@ -176,6 +178,51 @@ def test_other_samples_are_not_measured_when_time_is_over():
     assert [item.seed for item in searched._seeds(source, (), best, quantizer)] == [0]
     with pytest.raises(AssertionError, match="measured"):
         searched._seeds(replace(source, effort=Effort()), (), best, quantizer)
+
+
+@pytest.mark.parametrize("error", [FloatingPointError("not finite"), ParityError("it cannot be loaded")])
+def test_other_samples_with_which_no_file_can_be_made_are_never_within_the_budget(error):
+    def fail(plan):
+        raise error
+
+    other = SimpleNamespace(quantize=fail, spend_on_calibration=lambda: None, spend_on_file=lambda *_: None)
+    best = Trial(plan=QuantizationPlan(), content=b"", rmse=0.0, error_ratio=0.5)
+    source = replace(SOURCE, other_calibrations=({"z": np.zeros((4, 2))},))
+    found = searched._seeds(source, (), best, SimpleNamespace(format=None, with_calibration=lambda _: other))
+    assert [seed.error_ratio for seed in found] == [0.5, math.inf]
+
+
+@pytest.fixture
+def searched_with(monkeypatch):
+    """Makes the record of a file with this error ratio, given those with other calibration samples."""
+
+    def made(ratio, others):
+        found = searched._Found(
+            source=SOURCE,
+            quantizer=SimpleNamespace(format=None, layers={}, convolutions={}, input_ranges=lambda _: {}),
+            search=SimpleNamespace(trials=()),
+            best=Trial(plan=QuantizationPlan(), content=b"file", rmse=0.0, error_ratio=ratio),
+            seeds=tuple(SeedError(seed=i, errors={}, error_ratio=r) for i, r in enumerate((ratio, *others))),
+        )
+        monkeypatch.setattr(searched, "_find_on_few", lambda *_, **__: found)
+        monkeypatch.setattr(searched, "diagnose_layers", lambda *_: ())
+        monkeypatch.setattr(searched, "_with_front", lambda record, *_: record)
+        return searched.search_artifact(SPEC, SOURCE, ())
+
+    return made
+
+
+def test_a_file_whose_errors_are_not_finite_is_none(searched_with):
+    with pytest.raises(ExportError, match="its integers return what is not finite"):
+        searched_with(math.inf, ())
+
+
+def test_other_samples_without_finite_errors_are_noted_and_left_out_of_the_record(searched_with):
+    made = searched_with(0.5, (0.75, math.inf))
+    assert [seed.error_ratio for seed in made.record.seeds] == [0.5, 0.75]
+    assert encode(made.record)
+    assert made.notes[-1] == "no file, or none with finite errors, with 1 of 2 other sets of calibration samples"
+    assert not any("finite" in note for note in searched_with(0.5, (0.75,)).notes)
 
 
 def test_a_file_without_floats_takes_the_smaller_error_even_above_the_budget(find):

@@ -5,6 +5,7 @@ import pytest
 
 from pocketvae.export.quantize.measured import run_content
 from pocketvae.export.quantize.search import QuantizationPlan
+from pocketvae.export.quantize.tflite_four_bits import packed
 from pocketvae.export.quantize.tflite_splits import parts_of_layers, with_layers_for_parts
 from pocketvae.formats.tflite.model import operator_name, view_model
 from pocketvae.runtimes.taps import tap
@@ -68,6 +69,19 @@ def test_the_parts_of_a_layer_hold_its_integers_and_are_known_by_its_name():
     together = np.concatenate([found[name].rows() for name in parts], axis=-1)
     np.testing.assert_array_equal(together, tap(Format.TFLITE, content, Z, [whole])[whole].rows())
     assert parts_of_layers(content) == {}
+
+
+@pytest.mark.parametrize("inputs", [4, 5])
+def test_weights_of_4_bits_are_split_also_where_a_row_ends_within_a_byte(tflite_models, inputs):
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-7, 8, (32, inputs)).astype(np.int8)
+    content = tflite_models.split_dense(packed(weights), weights.shape, 2)
+    changed = with_layers_for_parts(content)
+    assert kinds(changed) == ["FULLY_CONNECTED", "FULLY_CONNECTED", "ADD"]
+    given = {"z": rng.integers(-9, 10, (8, inputs)).astype(np.float32)}
+    image, expected = (run_content(Format.TFLITE, item, given)["image"] for item in (changed, content))
+    assert np.ptp(expected) > 10
+    np.testing.assert_array_equal(image, expected)
 
 
 def test_a_second_time_nothing_is_left_to_do():
