@@ -122,10 +122,11 @@ def conv_encoder(batch="batch", seed=1, draws=False, outputs=("mu", "logvar")):
     return model(nodes, {"x": [batch, 3, 8, 8]}, {name: [batch, 6] for name in outputs}, own)
 
 
-def whole_vae(scale=0.5):
+def whole_vae(scale=0.5, dtype=np.float32):
     """x [N, 12] -> reconstruction [N, 12], mu, logvar [N, 4]."""
     rng = np.random.default_rng(2)
-    own = {"m": values(rng, 12, 4), "v": values(rng, 12, 4), "d": values(rng, 4, 12), "half": np.float32(scale)}
+    own = {name: values(rng, *shape, dtype=dtype) for name, shape in (("m", (12, 4)), ("v", (12, 4)), ("d", (4, 12)))}
+    own["half"] = np.asarray(scale, dtype)
     nodes = [
         node("MatMul", "x m", "mu"),
         node("MatMul", "x v", "logvar"),
@@ -134,4 +135,21 @@ def whole_vae(scale=0.5):
         node("Tanh", "y", "reconstruction"),
     ]
     shapes = {"reconstruction": ["b", 12], "mu": ["b", 4], "logvar": ["b", 4]}
-    return model(nodes, {"x": ["b", 12]}, shapes, own)
+    return model(nodes, {"x": ["b", 12]}, shapes, own, dtype=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def conditional_vae(read="z c"):
+    """c [N, 3], x [N, 12] -> reconstruction [N, 12]; the decoder reads the latent [N, 4] and what else is named."""
+    rng = np.random.default_rng(2)
+    own = {"m": values(rng, 15, 4), "v": values(rng, 15, 4), "half": np.float32(0.5)}
+    own["d"] = values(rng, sum({"z": 4, "c": 3, "x": 12}[name] for name in read.split()), 12)
+    nodes = [
+        node("Concat", "x c", "both", axis=1),
+        node("MatMul", "both m", "mu"),
+        node("MatMul", "both v", "logvar"),
+        *sampling_nodes(),
+        node("Concat", read, "taken", axis=1),
+        node("MatMul", "taken d", "y"),
+        node("Tanh", "y", "reconstruction"),
+    ]
+    return model(nodes, {"c": ["b", 3], "x": ["b", 12]}, {"reconstruction": ["b", 12]}, own)

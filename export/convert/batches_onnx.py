@@ -42,9 +42,18 @@ _ELEMENTWISE = _names(
 _WEIGHTED = _names(
     """
     AveragePool BatchNormalization Conv ConvInteger ConvTranspose DepthToSpace GlobalAveragePool GlobalMaxPool
-    GroupNormalization InstanceNormalization LRN LayerNormalization LpPool MaxPool RMSNormalization SpaceToDepth
+    GroupNormalization InstanceNormalization LRN LpPool MaxPool SpaceToDepth
     """
 )
+
+
+# Of positions between values: what is added to them, and how the sum is rounded.
+_NEAREST: Mapping[bytes, tuple[Callable[[Any], Any], np.float32]] = {
+    b"floor": (np.floor, np.float32(0)),
+    b"ceil": (np.ceil, np.float32(0)),
+    b"round_prefer_floor": (np.ceil, np.float32(-0.5)),
+    b"round_prefer_ceil": (np.floor, np.float32(0.5)),
+}
 
 
 def open_batch(content: bytes) -> bytes:
@@ -128,17 +137,17 @@ class _Opener:
 
     def _broadcasts(self, node: Any) -> bool:
         """Whether samples stay in the first axis, and what all of them share has none or one of size 1."""
-        rank = self._ranks.get(node.output[0])
+        rank, output = self._ranks.get(node.output[0]), node.output[0]
         for name in node.input:
             if name in self._wide:
-                if self._ranks.get(name) != rank:
+                if self._ranks.get(name) != rank or self._size(name) != self._size(output):
                     return False
             elif self._ranks.get(name) == rank and self._size(name) != 1:
                 return False
         return rank is not None
 
     def _size(self, name: str) -> int:
-        """Returns the first dimension of what all samples share."""
+        """Returns the first dimension of a tensor for one sample."""
         shape = list(self._constants[name].shape) if name in self._constants else self._shapes.get(name, [])
         return int(shape[0]) if shape else 1
 
@@ -169,11 +178,14 @@ class _Opener:
         target = self._constant(node, 1)
         if target is None or not target.size or node.input[0] not in self._wide:
             return False
-        rest = target[1:]
-        if (rest < 0).any():
-            # Only one dimension may be open; the first one is taken over where it is that of the input.
-            return bool(target[0] in (0, 1)) and self._with_first(node, 1, 0)
-        return self._with_first(node, 1, -1)
+        has_zeros = bool(self._attribute(node, "allowzero", 0)) and 0 in target
+        if not (target[1:] < 0).any():
+            return not has_zeros and self._with_first(node, 1, -1)
+        if target[0] == 0 and not has_zeros:
+            return True
+        # Only one dimension may be open: the others are those of one sample.
+        sizes = self._shapes.get(node.output[0], [0])
+        return 0 not in sizes and self._replace_constant(node, 1, np.array([-1, *sizes[1:]], target.dtype))
 
     def transpose(self, node: Any) -> bool:
         """The first axis must stay the first."""
@@ -187,15 +199,14 @@ class _Opener:
 
     def matrix_product(self, node: Any) -> bool:
         """With one matrix for all samples, or with matrices of their own."""
+        rank = self._ranks.get(node.input[0], 0)
         if node.input[1] not in self._wide:
-            return self._ranks.get(node.input[1]) == 2 and self._only_first(node)
-        return (
-            self._wide.issuperset(node.input[:2]) and self._ranks.get(node.input[0], 0) > 2 and self._broadcasts(node)
-        )
+            return rank > 1 and self._ranks.get(node.input[1]) == 2 and self._only_first(node)
+        return self._wide.issuperset(node.input[:2]) and rank > 2 and self._broadcasts(node)
 
     def axis(self, node: Any) -> bool:
         """SOFTMAX and others work along one axis, which must be another."""
-        axis = self._attribute(node, "axis", {"Flatten": 1}.get(node.op_type, -1))
+        axis = self._attribute(node, "axis", {"ArgMax": 0, "ArgMin": 0, "Flatten": 1}.get(node.op_type, -1))
         rank = self._ranks.get(node.input[0])
         return rank is not None and axis % rank != 0 and self._only_first(node)
 
@@ -229,8 +240,10 @@ class _Opener:
 
     def expand(self, node: Any) -> bool:
         """The first axis must stay as it is; 1 leaves it."""
-        shape = self._constant(node, 1)
-        return shape is not None and len(shape) == self._ranks.get(node.input[0]) and self._with_first(node, 1, 1)
+        shape, have = self._constant(node, 1), self._shapes.get(node.input[0])
+        if shape is None or not have or len(shape) != len(have) or shape[0] not in (1, have[0]):
+            return False
+        return self._with_first(node, 1, 1)
 
     def resize(self, node: Any) -> bool:
         """A size that is given is turned into the scales that it means for one sample."""
@@ -241,13 +254,32 @@ class _Opener:
         return sizes is not None and self._sizes_to_scales(node, sizes)
 
     def _sizes_to_scales(self, node: Any, sizes: npt.NDArray[Any]) -> bool:
-        shape = self._shapes.get(node.input[0])
-        if shape is None or any(int(size) % have for size, have in zip(sizes, shape, strict=True)):
+        shape = self._shapes.get(node.input[0], [])
+        if len(shape) != len(sizes) or 0 in shape or sizes[0] != shape[0]:
             return False
-        scales = np.array([size / have for size, have in zip(sizes, shape, strict=True)], np.float32)
+        # As onnxruntime does; the product with the old size is rounded down, by onnx in float64.
+        ratios = sizes.astype(np.float32) / np.array(shape, np.float32)
+        is_short = ratios.astype(np.float64) * shape < sizes
+        scales = np.where(is_short, np.nextafter(ratios, np.float32(np.inf)), ratios)
+        if self._attribute(node, "mode", b"nearest") == b"nearest" and not self._have_same(node, sizes, ratios, scales):
+            raise ExportError(
+                f"only batch size 1 is possible: Resize from {shape} to {sizes.tolist()} needs a scale that float32 "
+                f"does not have"
+            )
         self._replace_constant(node, 3, scales)
         node.input[2] = node.input[3]
         del node.input[3]
+        return True
+
+    def _have_same(self, node: Any, sizes: npt.NDArray[Any], *scales: npt.NDArray[np.float32]) -> bool:
+        """Whether scales of all axes lead to the same nearest values, in float32 as onnxruntime computes them."""
+        place = self._attribute(node, "coordinate_transformation_mode", b"half_pixel")
+        rounded, half = _NEAREST[self._attribute(node, "nearest_mode", b"round_prefer_floor")]
+        offset = np.float32(0 if place == b"asymmetric" else 0.5)
+        for size, *pair in zip(sizes, *scales, strict=True):
+            places = [(np.arange(size, dtype=np.float32) + offset) / scale - offset for scale in pair]
+            if place != b"align_corners" and not np.array_equal(*(rounded(at + half) for at in places)):
+                return False
         return True
 
     def slice(self, node: Any) -> bool:
@@ -271,7 +303,10 @@ class _Opener:
         axes = self._constant(node, 1)
         named = self._attribute(node, "axes", None) if axes is None else axes
         rank = self._ranks.get(node.output[0] if node.op_type == "Unsqueeze" else node.input[0])
-        return named is not None and rank is not None and all(int(axis) % rank for axis in np.reshape(named, -1))
+        # Without any, all are meant.
+        if named is None or not np.size(named) or rank is None:
+            return False
+        return all(int(axis) % rank for axis in np.reshape(named, -1))
 
     def one_hot(self, node: Any) -> bool:
         """The new axis must not be the first."""
@@ -295,10 +330,12 @@ _SPECIAL: Mapping[str, Callable[[_Opener, Any], bool]] = {
     "Flatten": _Opener.axis,
     "Gather": _Opener.gather,
     "Gemm": _Opener.gemm,
+    "LayerNormalization": _Opener.axis,
     "LogSoftmax": _Opener.axis,
     "MatMul": _Opener.matrix_product,
     "OneHot": _Opener.one_hot,
     "Pad": _Opener.pad,
+    "RMSNormalization": _Opener.axis,
     "ReduceMax": _Opener.axes,
     "ReduceMean": _Opener.axes,
     "ReduceMin": _Opener.axes,

@@ -209,7 +209,8 @@ class _Copy:
 
     def transposed_convolution(self, operator: Any) -> bool:
         """Its shape of the output is a constant."""
-        return operator.inputs[2] in self._wide and self._with_first(operator, 0, self._batch)
+        first = self._shape(operator.outputs[0])[0] * self._batch
+        return operator.inputs[2] in self._wide and self._with_first(operator, 0, first)
 
     def pad(self, operator: Any) -> bool:
         """No sample may be added."""

@@ -144,16 +144,17 @@ def convert_float16(float32: bytes) -> bytes:
     """Stores the weights in half precision and casts them back where they are used.
 
     The arithmetic stays float32 and runtimes fold the casts when they load the file, so this does not cost any time
-    and matches TFLite's float16.
+    and matches TFLite's float16. The scales of a Resize stay as they are: sizes follow from them.
     """
     import onnx
     from onnx import helper, numpy_helper
 
     model = load_model(float32)
     casts = []
+    scales = {name for node in model.graph.node if node.op_type == "Resize" for name in node.input[1:]}
     for tensor in model.graph.initializer:
         weights = numpy_helper.to_array(tensor)
-        if weights.dtype != np.float32 or weights.size <= 1:
+        if weights.dtype != np.float32 or weights.size <= 1 or tensor.name in scales:
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(weights.astype(np.float16), f"{name}_half"))

@@ -42,6 +42,9 @@ def fuse_clips(model: Any) -> int:
         inner = makers.get(found[0]) if found else None
         if found is None or inner is None or inner.op_type != _OTHER[outer.op_type] or uses[found[0]] != 1:
             continue
+        # It became a Clip itself.
+        if found[0] in fused:
+            continue
         within = _bounded(inner, constants, ranks)
         if within is None:
             continue

@@ -21,6 +21,7 @@ _LATENT_NAME = re.compile(r"^z($|[^a-z])|^z_|latent|^eps|noise|sampl")
 _CONTINUOUS_NAME = re.compile(r"cond|attr|feature|context|style|pose|param|angle|control|embed")
 _JOINED_NAME = r"label|class|(and|with|concat)_?(y|c)?$|_y$"
 _JOINED_HINT = "if it ends in a one-hot label, state this with --latent-dim D --label-count K"
+_GUESS = "the encoder's {} was taken for the decoder's condition {!r}: if it is another one, give it that one's name"
 _SCALARS = ((), (1,))
 # Outputs of an encoder: a mean and a log-variance.
 _PER_POSTERIOR = 2
@@ -232,20 +233,23 @@ def encoder_inputs(inputs: Sequence[Tensor], vae: VaeSpec) -> InputRoles:
     Raises:
         ExportError: it does not take the decoder's data, or takes what the decoder does not.
     """
-    waiting = list(vae.conditions)
-    main = _main(inputs, vae)
+    waiting, main = list(vae.conditions), _main(inputs, vae)
+    doubts: list[str] = []
     roles = {main: Role.X}
     sources: dict[int, tuple[int, ...]] = {main: (0,)}
-    for index, tensor in enumerate(inputs):
-        if index == main:
-            continue
-        condition = next((item for item in waiting if matches(item, tensor, named=True)), None)
-        condition = condition or next((item for item in waiting if matches(item, tensor)), None)
-        if condition is None:
-            raise ExportError(_unlike(inputs, vae))
-        waiting.remove(condition)
-        roles[index] = Role.LABEL if condition.is_label else Role.CONDITION
-        sources[index] = (1 + vae.conditions.index(condition),)
+    # Those of the same name first, so that no other input takes their place.
+    for named in (True, False):
+        for index, tensor in enumerate(inputs):
+            condition = next((item for item in waiting if matches(item, tensor, named=named)), None)
+            if index in roles or condition is None:
+                continue
+            waiting.remove(condition)
+            roles[index] = Role.LABEL if condition.is_label else Role.CONDITION
+            sources[index] = (1 + vae.conditions.index(condition),)
+            if not named and sum(matches(item, tensor) for item in vae.conditions) > 1:
+                doubts.append(_GUESS.format(_one(tensor), condition.name))
+    if len(roles) < len(inputs):
+        raise ExportError(_unlike(inputs, vae))
     joined = next((item for item in waiting if _holds_label(inputs[main], vae, item)), None)
     if joined is not None:
         waiting.remove(joined)
@@ -257,6 +261,7 @@ def encoder_inputs(inputs: Sequence[Tensor], vae: VaeSpec) -> InputRoles:
     return InputRoles(
         roles=tuple(roles[index] for index in range(len(inputs))),
         sources=tuple(sources[index] for index in range(len(inputs))),
+        doubts=tuple(doubts),
         lacking=tuple(condition.name for condition in waiting),
     )
 

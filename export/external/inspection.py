@@ -108,7 +108,8 @@ def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
     vae = decoder.vae
     doubts = decoder.doubts
     if models.encoder is not None and encoder is not None:
-        form, flat, vae = _inspect_encoder(models, encoder, decoder)
+        form, flat, vae, guessed = _inspect_encoder(models, encoder, decoder)
+        doubts = (*doubts, *guessed)
         form = replace(form, signature=models.encoder_signature)
         lacking = [repr(condition.name) for condition in vae.conditions if not condition.encoded]
         if lacking:
@@ -273,8 +274,10 @@ def _decoder_form(models: ExternalModels, tried: _Trial, data: int, role: Role, 
     return rejoined(form, tried.joined, models.joined_outputs)
 
 
-def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decoder) -> tuple[ModelForm, bool, VaeSpec]:
-    """Returns the encoder's form, whether it takes flat images, and the interface with the conditions that it takes."""
+def _inspect_encoder(
+    models: ExternalModels, opened: OpenModel, decoder: _Decoder
+) -> tuple[ModelForm, bool, VaeSpec, tuple[str, ...]]:
+    """Returns its form, whether it takes flat images, the interface with the conditions that it takes, and doubts."""
     opened = with_data_shape(opened, decoder.vae.data_shape)
     inputs = encoder_inputs(opened.inputs, decoder.vae)
     conditions = [replace(item, encoded=item.name not in inputs.lacking) for item in decoder.vae.conditions]
@@ -303,7 +306,7 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
         form = replace(form, outputs=tuple(replace(port, sources=(place,)) for port, place in placed))
     adapted = adapt(opened, form)(given if len(given) > 1 else images)
     refuse_not_finite(Component.ENCODER, opened, [np.asarray(value) for value in adapted])
-    return form, found != expected, vae
+    return form, found != expected, vae, inputs.doubts
 
 
 def _posterior_roles(

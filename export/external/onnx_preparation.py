@@ -27,6 +27,8 @@ from pocketvae.export.from_onnx.reading import blaming_invalid, read
 from pocketvae.export.from_onnx.sampling import (
     Sampling,
     behind,
+    cut,
+    data_of,
     drawn_between,
     drawn_for,
     find_samplings,
@@ -35,7 +37,6 @@ from pocketvae.export.from_onnx.sampling import (
     returns_what_it_takes,
 )
 from pocketvae.export.from_onnx.shuffles import reorder_filters
-from pocketvae.formats.onnx.model import drop_dead
 from pocketvae.keras.model_form import Role
 from pocketvae.keras.onnx.graph import unknown_operators
 from pocketvae.parsing import sentences
@@ -120,7 +121,7 @@ def _prepared(models: ExternalModels, folder: Path) -> Preparation:
         facts |= _facts(component, part)
         lines.append(f"{part.path.name}: {component}, {', '.join(part.changes)}")
     lines += [f"{models.decoder.name}: {note}" for note in notes]
-    doubts = (LOST_PRIOR,) if notes and len(decoder.model.graph.input) > 1 else ()
+    doubts = (LOST_PRIOR,) if notes and len(latents or decoder.model.graph.input) > 1 else ()
     prepared = replace(
         models,
         decoder=paths[Component.DECODER],
@@ -183,7 +184,7 @@ def _latents_of(file: _File) -> dict[str, Sampling]:
 
 
 def _picture(file: _File, latents: Mapping[str, Sampling]) -> str:
-    shapes = shapes_of(file.model)
+    shapes, (data, beside) = shapes_of(file.model), data_of(file.model, list(latents.values()))
 
     def sizes(name: str) -> str:
         return f"{name} {shapes.get(name, [])[1:]}"
@@ -192,18 +193,22 @@ def _picture(file: _File, latents: Mapping[str, Sampling]) -> str:
         f"{sizes(item.mean)}, {sizes(item.spread)} -> sampling (left out) -> {sizes(item.latent)}"
         for item in latents.values()
     )
-    return f"{file.path.name}: {sizes(file.model.graph.input[0].name)} -> [encoder] -> {encoded} -> [decoder]"
+    decoded = ", ".join([encoded, *map(sizes, beside)])
+    return f"{file.path.name}: {sizes(data)} -> [encoder] -> {decoded} -> [decoder]"
 
 
 def _decoder(file: _File, latents: Mapping[str, Sampling]) -> _File:
     if latents:
         _, outputs = drawn_for(file.model.graph, find_samplings(file.model.graph))
+        data, beside = data_of(file.model, list(latents.values()))
+        if data in beside:
+            raise ExportError(f"{file.path} cannot be cut: its decoder reads the data {data!r}, not the latent alone")
         for graph in (file.model.graph, file.original.graph):
             renamed = {item.latent: name for name, item in latents.items()}
             redirect(graph, renamed)
             for node in graph.node:
                 node.output[:] = [renamed.get(name, name) for name in node.output]
-        _extract(file, list(latents), outputs)
+        _extract(file, [*latents, *beside], outputs)
         file.changes.append("the decoder in it")
     return _turned(file)
 
@@ -231,7 +236,8 @@ def _encoder(
             )
     if steps:
         ends = [name for item in steps for name in (item.mean, item.spread)]
-        _extract(file, [given.name for given in graph.input], ends)
+        needed = {name for end in ends for name in behind(graph, end)}
+        _extract(file, [given.name for given in graph.input if not latents or given.name in needed], ends)
         file.changes.append("without its sampling")
         return _turned(file), tuple(role for item in steps for role in (Role.MEAN, item.role)), notes
     if random:
@@ -251,9 +257,7 @@ def _needed(graph: Any, drawn: Sequence[Sampling], latents: Mapping[str, Samplin
 
 
 def _extract(file: _File, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-    """Cuts a graph to what leads from some tensors to others."""
-    from onnx import helper
-
+    """Cuts a file to what leads from some tensors to others."""
     shapes = shapes_of(file.model)
     unknown = [name for name in inputs if name not in shapes]
     if unknown:
@@ -262,19 +266,7 @@ def _extract(file: _File, inputs: Sequence[str], outputs: Sequence[str]) -> None
             f"example input of the final size"
         )
     for model in (file.model, file.original):
-        graph = model.graph
-        given = {value.name: value for value in graph.input}
-        del graph.output[:]
-        graph.output.extend(helper.make_empty_tensor_value_info(name) for name in outputs)
-        for value in graph.output:
-            value.type.tensor_type.elem_type = 1
-        fresh = [given.get(name) or helper.make_tensor_value_info(name, 1, shapes[name]) for name in inputs]
-        kept = [node for node in graph.node if not set(node.output) & set(inputs)]
-        del graph.node[:], graph.input[:]
-        graph.node.extend(kept)
-        graph.input.extend(fresh)
-        drop_dead(graph)
-        del graph.value_info[:]
+        cut(model, inputs, outputs, shapes)
 
 
 def _turned(file: _File) -> _File:
@@ -376,7 +368,9 @@ def _sample(given: Any, rng: np.random.Generator) -> npt.NDArray[Any]:
     kind = given.type.tensor_type
     dtype = _TYPES.get(kind.elem_type)
     if dtype is None:
-        raise ExportError(f"the input {given.name!r} must be of real numbers or of integers")
+        raise ExportError(
+            f"the input {given.name!r} must be of float16, float32, float64 or of integers: export the model in float32"
+        )
     shape = [dim.dim_value for dim in kind.shape.dim]
     if np.issubdtype(dtype, np.floating):
         return rng.standard_normal(shape).astype(dtype)
@@ -386,9 +380,14 @@ def _sample(given: Any, rng: np.random.Generator) -> npt.NDArray[Any]:
 def _run(part: _File, content: bytes, feed: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
     try:
         return list(open_session(content, num_threads=1, name=str(part.path)).run(None, feed))
-    except ParityError as e:
-        raise ExportError(str(e)) from e
     except Exception as e:  # onnxruntime raises many unrelated types
+        if any("bfloat16" in change for change in part.changes):
+            raise ExportError(
+                f"{part.path} computes in bfloat16, which onnxruntime does not on a CPU: export the model in float32, "
+                f"as by model.float()"
+            ) from e
+        if isinstance(e, ParityError):
+            raise ExportError(str(e)) from e
         raise ExportError(f"{part.path} does not run on onnxruntime: {sentences(e)}") from e
 
 

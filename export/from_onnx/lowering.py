@@ -109,6 +109,9 @@ def _drop(node: Any, name: str) -> None:
     kept = [attribute for attribute in node.attribute if attribute.name != name]
     if name == "antialias" and any(item.name == name and item.i for item in node.attribute):
         raise ExportError(f"pocketvae does not support Resize with antialias ({node.name})")
+    policies = [item.s.decode() for item in node.attribute if item.name == name == "keep_aspect_ratio_policy"]
+    if policies not in ([], ["stretch"]):
+        raise ExportError(f"pocketvae does not support Resize with {name} {policies[0]} ({node.name})")
     del node.attribute[:]
     node.attribute.extend(kept)
 
@@ -204,14 +207,18 @@ def _mish(maker: _Maker) -> Nodes:
 def _group_norm(maker: _Maker) -> Nodes:
     x, scale, bias = maker.node.input
     groups = int(maker.get("num_groups", 1))
-    ones, zeros = maker.number(np.ones(groups)), maker.number(np.zeros(groups))
-    grouped = maker.add("Reshape", x, maker.number([0, groups, -1], np.int64))
-    normal = maker.add("InstanceNormalization", grouped, ones, zeros, epsilon=maker.get("epsilon", 1e-5))
-    back = maker.add("Reshape", normal, maker.add("Shape", x))
     stored = initializers(maker.graph)
     if scale not in stored or bias not in stored:
         raise ExportError(f"GroupNormalization must have constant weights ({maker.node.name})")
     factors, shifts = array(stored[scale]), array(stored[bias])
+    # Up to opset 20 each group has one of both, after it each channel.
+    is_by_group = len(factors) == groups
+    inner = (factors, shifts) if is_by_group else (np.ones(groups), np.zeros(groups))
+    grouped = maker.add("Reshape", x, maker.number([0, groups, -1], np.int64))
+    normal = maker.add("InstanceNormalization", grouped, *map(maker.number, inner), epsilon=maker.get("epsilon", 1e-5))
+    back = maker.add("Reshape", normal, maker.add("Shape", x), last=is_by_group)
+    if is_by_group:
+        return maker.nodes
     shape = (-1, *(1,) * (maker.ranks.get(x, 4) - 2))
     scaled = maker.add("Mul", back, maker.number(factors.reshape(shape)))
     maker.add("Add", scaled, maker.number(shifts.reshape(shape)), last=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pocketvae.export.from_onnx.folding import is_random, shapes_of
-from pocketvae.formats.onnx.model import array, initializers
+from pocketvae.export.from_onnx.folding import fold, is_random, shapes_of
+from pocketvae.formats.onnx.model import array, drop_dead, initializers
 from pocketvae.keras.model_form import Role
 
 
@@ -65,6 +65,17 @@ def drawn_for(graph: Any, drawn: Sequence[Sampling]) -> tuple[list[Sampling], li
     return [item for item in drawn if item.latent in used], decoded
 
 
+def data_of(model: Any, drawn: Sequence[Sampling]) -> tuple[str, list[str]]:
+    """Returns the data among the inputs of a whole VAE, and the inputs that its decoder reads beside some latents."""
+    graph, shapes = model.graph, shapes_of(model)
+    _, outputs = drawn_for(graph, find_samplings(graph))
+    read = {name for output in outputs for name in behind(graph, output, [item.latent for item in drawn])}
+    names = [item.name for item in graph.input]
+    alike = [name for name in names if shapes.get(name) in [shapes.get(output) for output in outputs]] or names
+    # A condition may be as large as the data.
+    return next((name for name in alike if name not in read), alike[0]), [name for name in names if name in read]
+
+
 def returns_what_it_takes(model: Any) -> bool:
     """Whether a model is a whole VAE: it draws a latent, and makes data of its input's sizes of it."""
     shapes = shapes_of(model)
@@ -86,6 +97,34 @@ def redirect(graph: Any, renamed: Mapping[str, str]) -> None:
     """Lets nodes read other tensors in place of some."""
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
+
+
+def cut(model: Any, inputs: Sequence[str], outputs: Sequence[str], shapes: Mapping[str, Sequence[int | None]]) -> None:
+    """Cuts a graph to what leads from some tensors to others, in place; every tensor keeps its type."""
+    from onnx import helper, shape_inference
+
+    graph = model.graph
+    read = {name for output in outputs for name in behind(graph, output, inputs)}
+    if any(item.name in read and item.name not in inputs for item in graph.input):
+        # Of what is cut away, at most the sizes are read.
+        fold(model)
+    inferred = shape_inference.infer_shapes(model).graph
+    values = (*inferred.input, *inferred.value_info, *inferred.output)
+    types = {value.name: value.type.tensor_type.elem_type or 1 for value in values}
+    given = {value.name: value for value in graph.input}
+    del graph.output[:]
+    graph.output.extend(helper.make_empty_tensor_value_info(name) for name in outputs)
+    for value in graph.output:
+        value.type.tensor_type.elem_type = types.get(value.name, 1)
+    fresh = [
+        given.get(name) or helper.make_tensor_value_info(name, types.get(name, 1), shapes[name]) for name in inputs
+    ]
+    kept = [node for node in graph.node if not set(node.output) & set(inputs)]
+    del graph.node[:], graph.input[:]
+    graph.node.extend(kept)
+    graph.input.extend(fresh)
+    drop_dead(graph)
+    del graph.value_info[:]
 
 
 def _sampling_of(graph: Any, noise: str) -> Sampling | None:

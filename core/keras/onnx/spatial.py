@@ -211,6 +211,9 @@ def _resize(node: Node) -> Value:
         factors = [float(scale) for scale in scales[2:]]
         # As onnxruntime does: in float64, 10 times the float32 next to 0.7 is a little less than 7.
         wanted = [int(np.float32(old) * np.float32(scale)) for old, scale in zip(have, factors, strict=True)]
+        if _fill(have, factors, wanted):
+            # A scale is the ratio of sizes in float32, which would take the pixel before where one is met exactly.
+            factors = [new / old for new, old in zip(wanted, have, strict=True)]
     else:
         raise node.unsupported("without sizes or scales")
     mode, place = node.get("mode", "nearest"), node.get("coordinate_transformation_mode", "half_pixel")

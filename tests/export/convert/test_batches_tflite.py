@@ -47,6 +47,9 @@ APART = {
     "convolutions": lambda tf, x: tf.nn.conv2d_transpose(
         tf.nn.relu(tf.nn.conv2d(x, f32(3, 3, 2, 4), 1, "SAME")), f32(3, 3, 3, 4), (1, 8, 12, 3), 2
     ),
+    "transposed convolution of rows": lambda tf, x: tf.reshape(
+        tf.nn.conv2d_transpose(tf.reshape(x, (4, 6, 2, 1)), f32(3, 3, 3, 1), (4, 12, 4, 3), 2), (1, 4, 12, 12)
+    ),
     "dense": lambda tf, x: tf.nn.tanh(tf.reshape(x, (1, 48)) @ f32(48, 7) + f32(7)),
     "dense on rows": lambda tf, x: tf.reshape(tf.reshape(x, (24, 2)) @ f32(2, 5), (1, 24, 5)),
     "attention": attention,

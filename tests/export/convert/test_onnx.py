@@ -5,7 +5,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pocketvae.export.convert.onnx import _shared_weights, name_parts, pad_at_the_end, serialize
+from pocketvae.export.convert.batches_onnx import open_batch
+from pocketvae.export.convert.onnx import _shared_weights, convert_float16, name_parts, pad_at_the_end, serialize
 
 
 def graph(counter):
@@ -91,3 +92,17 @@ def test_a_kernel_smaller_than_the_stride_has_zeros_at_the_end(kernel, stride, p
         whole[place * stride : place * stride + kernel] += value * weights[0, 0, :, 0]
     first = max(0, pads[0]) if kernel > stride else 0
     np.testing.assert_allclose(found.reshape(-1), whole[first : first + 3 * stride], rtol=1e-6)
+
+
+def test_half_precision_keeps_the_sizes_that_a_resize_makes_and_the_batch_that_can_be_opened():
+    scales = np.array([1, 1, 64 / 6, 64 / 6], np.float32)
+    how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    nodes = [helper.make_node("Resize", ["x", "", "s"], ["r"], **how), helper.make_node("Mul", ["r", "w"], ["y"])]
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, (1, 1, s, s)) for n, s in (("x", 6), ("y", 64)))
+    weights = [numpy_helper.from_array(scales, "s"), numpy_helper.from_array(np.ones(64, np.float32), "w")]
+    made = helper.make_graph(nodes, "g", [x], [y], weights)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    half = onnx.load_from_string(open_batch(convert_float16(model.SerializeToString())))
+    kinds = {tensor.name: tensor.data_type for tensor in half.graph.initializer}
+    assert kinds == {"s": TensorProto.FLOAT, "w_half": TensorProto.FLOAT16}
+    assert half.graph.output[0].type.tensor_type.shape.dim[3].dim_value == 64

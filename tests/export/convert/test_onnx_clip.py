@@ -51,6 +51,19 @@ def test_two_bounds_become_one_clip_of_the_same_values(nodes, shape):
     np.testing.assert_array_equal(run(made, x)[0], before[0])
 
 
+def test_two_clips_in_a_row_become_two():
+    then = [
+        helper.make_node("Min", ["image", "highest"], ["n"], "min2"),
+        helper.make_node("Max", ["n", "lowest"], ["clipped"], "max2"),
+    ]
+    made = model(MIN, MAX, *then, outputs=("clipped",), low=-2.0, high=1.0, lowest=0.0, highest=0.5)
+    x = np.array([[-3, -1, 0.25], [0.5, 0.75, 7]], np.float32)
+    before = run(made, x)
+    assert fuse_clips(made) == 2
+    onnx.checker.check_model(made, full_check=True)
+    np.testing.assert_array_equal(run(made, x)[0], before[0])
+
+
 @pytest.mark.parametrize(
     "made",
     [

@@ -171,6 +171,16 @@ def test_an_encoder_may_lack_conditions_of_its_decoder(inputs, conditions, sourc
     assert (result.sources, result.lacking) == (sources, lacking)
 
 
+def test_names_say_which_of_two_alike_conditions_an_encoder_takes_and_a_guess_is_told():
+    conditions = tuple(Condition(name=name, count=10) for name in ("label", "digit"))
+    result = encoder_inputs([*floats(x=(4, 4, 1)), integer("cls"), integer("label")], spec(*conditions))
+    assert result.sources == ((0,), (2,), (1,))
+    (doubt,) = result.doubts
+    assert "the encoder's 'cls' [N] was taken for the decoder's condition 'digit': if it is another one" in doubt
+    assert encoder_inputs([*floats(x=(4, 4, 1)), integer("digit")], spec(*conditions)).doubts == ()
+    assert encoder_inputs([*floats(x=(4, 4, 1)), integer("y")], spec(*class_label(10))).doubts == ()
+
+
 def test_an_encoder_of_other_conditions_is_refused():
     with pytest.raises(
         ExportError, match="must not take a condition that its decoder .*: the decoder's conditions are"

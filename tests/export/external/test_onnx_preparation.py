@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from pocketvae.errors import ExportError
 from pocketvae.export.external.messages import ExternalModels, PreparationRequest
@@ -10,7 +11,19 @@ from pocketvae.export.external.needs import needs_preparation
 from pocketvae.export.external.preparation import prepare_models
 from pocketvae.keras.model_form import Role
 from pocketvae.runtimes.onnxruntime import open_session
-from tests.onnx_files import conv_decoder, conv_encoder, model, node, save, two_levels, values, whole_vae
+from tests.onnx_files import (
+    conditional_vae,
+    conv_decoder,
+    conv_encoder,
+    model,
+    node,
+    save,
+    two_levels,
+    values,
+    whole_vae,
+)
+
+BFLOAT16 = TensorProto.BFLOAT16
 
 
 def prepared(tmp_path, **files):
@@ -66,6 +79,51 @@ def test_a_whole_vae_is_cut_at_its_sampling(tmp_path):
     np.testing.assert_allclose(output, np.tanh(mean @ weights["d"]), atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_a_whole_vae_of_another_type_is_cut_too(tmp_path, dtype):
+    path = save(whole_vae(dtype=dtype), tmp_path / "vae.onnx")
+    request = PreparationRequest(models=ExternalModels(decoder=path, encoder=path), folder=str(tmp_path))
+    found = prepare_models(request)
+    assert all(f"{np.dtype(dtype)} as float32" in line for line in found.found[1:])
+    session = open_session(found.models.decoder.read_bytes())
+    assert session.run(None, {"z": np.zeros((3, 4), np.float32)})[0].dtype == np.float32
+
+
+def test_a_conditional_whole_vae_has_its_condition_in_both_parts(tmp_path):
+    path = save(conditional_vae(), tmp_path / "vae.onnx")
+    request = PreparationRequest(models=ExternalModels(decoder=path, encoder=path), folder=str(tmp_path))
+    found = prepare_models(request)
+    assert found.found[0].startswith("vae.onnx: x [12] -> [encoder] -> ")
+    assert found.found[0].endswith("sampling (left out) -> z [4], c [3] -> [decoder]")
+    encoder, decoder = (open_session(item.read_bytes()) for item in (found.models.encoder, found.models.decoder))
+    rng = np.random.default_rng(0)
+    x, c = values(rng, 3, 12), values(rng, 3, 3)
+    weights = {item.name: onnx.numpy_helper.to_array(item) for item in conditional_vae().graph.initializer}
+    mean, _ = encoder.run(None, {"x": x, "c": c})
+    np.testing.assert_allclose(mean, np.concatenate([x, c], axis=1) @ weights["m"], atol=1e-6)
+    (output,) = decoder.run(None, {"z": mean, "c": c})
+    np.testing.assert_allclose(output, np.tanh(np.concatenate([mean, c], axis=1) @ weights["d"]), atol=1e-6)
+
+
+def test_a_whole_vae_may_give_its_output_the_shape_of_the_data(tmp_path):
+    made = whole_vae()
+    nodes = [node("Shape", "x", "shape"), node("Reshape", "y shape", "r"), node("Tanh", "r", "reconstruction")]
+    del made.graph.node[-1]
+    made.graph.node.extend(nodes)
+    path = save(made, tmp_path / "vae.onnx")
+    found = prepare_models(
+        PreparationRequest(models=ExternalModels(decoder=path, encoder=path), folder=str(tmp_path))
+    ).models
+    assert [given.name for given in onnx.load(found.decoder).graph.input] == ["z"]
+
+
+def test_a_whole_vae_whose_decoder_reads_the_data_is_refused(tmp_path):
+    path = save(conditional_vae("z x"), tmp_path / "vae.onnx")
+    request = PreparationRequest(models=ExternalModels(decoder=path, encoder=path), folder=str(tmp_path))
+    with pytest.raises(ExportError, match="cannot be cut: its decoder reads the data 'x', not the latent alone"):
+        prepare_models(request)
+
+
 def test_a_whole_vae_of_two_levels_is_cut_at_both_and_takes_the_mean_of_the_first(tmp_path):
     path = save(two_levels(), tmp_path / "vae.onnx")
     request = PreparationRequest(models=ExternalModels(decoder=path, encoder=path), folder=str(tmp_path))
@@ -104,6 +162,24 @@ def test_a_whole_vae_that_cannot_be_cut_says_what_to_export(tmp_path):
 def test_float16_is_prepared_as_float32(tmp_path):
     found = prepared(tmp_path, decoder=conv_decoder(dtype=np.float16))
     assert "float16 as float32" in found.found[0]
+
+
+def in_bfloat16(*nodes, dtype=TensorProto.FLOAT):
+    weights = {"w": values(np.random.default_rng(0), 4, 4).astype(helper.tensor_dtype_to_np_dtype(BFLOAT16))}
+    return model(nodes, {"z": ["b", 4]}, {"y": ["b", 4]}, weights, dtype=dtype)
+
+
+def test_bfloat16_is_refused_where_values_are_computed_in_it(tmp_path):
+    stored = [node("Cast", "w", "v", to=TensorProto.FLOAT), node("MatMul", "z v", "y")]
+    assert prepared(tmp_path, decoder=in_bfloat16(*stored)).models.decoder.is_file()
+    inside = [node("Cast", "z", "a", to=BFLOAT16), node("MatMul", "a w", "b"), node("Cast", "b", "y", to=1)]
+    (tmp_path / "out" / "decoder.onnx").unlink()
+    (tmp_path / "out").rmdir()
+    with pytest.raises(ExportError, match="computes in bfloat16, .*: export the model in float32"):
+        prepared(tmp_path, decoder=in_bfloat16(*inside))
+    (tmp_path / "out").rmdir()
+    with pytest.raises(ExportError, match="'z' must be of float16, .* or of integers: export the model in float32"):
+        prepared(tmp_path, decoder=in_bfloat16(node("MatMul", "z w", "y"), dtype=BFLOAT16))
 
 
 def test_unknown_operators_are_named(tmp_path):

@@ -32,6 +32,7 @@ LATER = {
     "gelu tanh": (node("Gelu", "z", "y", approximate="tanh"), 20),
     "mish": (node("Mish", "z", "y"), 18),
     "group norm": (node("GroupNormalization", "z s s", "y", num_groups=2, epsilon=1e-3), 21),
+    "group norm of weights by group": (node("GroupNormalization", "z g g", "y", num_groups=2, epsilon=1e-3), 18),
     "mean": (node("ReduceMean", "z a", "y", keepdims=1), 18),
     "resize": (node("Resize", "z - two", "y", mode="nearest", axes=[2, 3], nearest_mode="floor"), 18),
     "log-sum-exp": (node("ReduceLogSumExp", "z a", "y", keepdims=1), 18),
@@ -47,6 +48,7 @@ LATER = {
 def test_later_operators_compute_the_same(name):
     only, opset = LATER[name]
     own = {"s": np.arange(4, dtype=np.float32), "a": np.array([2, 3]), "two": np.array([2, 2], np.float32)}
+    own["g"] = np.array([2, 3], np.float32)
     made = model([only], {"z": [1, 4, 3, 3]}, {"y": ["b", "c", "h", "w"]}, own, opset)
     z = values(np.random.default_rng(0), 1, 4, 3, 3)
     expected = run(made, {"z": z})
@@ -71,6 +73,14 @@ def test_reductions_that_openvino_misreads_are_taken_apart():
     for kind in ("ReduceL1", "ReduceLogSum", "ReduceLogSumExp"):
         made = lowered(model([node(kind, "z a", "y")], {"z": [1, 4]}, {"y": [1, 1]}, {"a": np.array([1])}, 18))
         assert kind not in {item.op_type for item in made.graph.node}
+
+
+@pytest.mark.parametrize(("setting", "value"), [("antialias", 1), ("keep_aspect_ratio_policy", "not_larger")])
+def test_settings_of_a_resize_that_change_its_values_are_refused(setting, value):
+    resize = node("Resize", "z - - size", "y", mode="linear", axes=[2, 3], **{setting: value})
+    made = model([resize], {"z": [1, 1, 4, 4]}, {"y": ["b", "c", "h", "w"]}, {"size": np.array([2, 3])}, 18)
+    with pytest.raises(ExportError, match=f"does not support Resize with {setting}"):
+        lowered(made)
 
 
 def test_an_earlier_opset_is_raised():

@@ -34,6 +34,7 @@ W = {
     "half": np.array([1, 1, 1.5, 1.5], np.float32),
     "odd": np.array([1, 1, 0.5, 1.5], np.float32),
     "near": np.array([1, 1, 1.4, 0.7], np.float32),
+    "thirds": np.array([1, 1, 4 / 3, 4 / 3], np.float32),
     "size": np.array([2, 4, 9, 13]),
     "g": np.array([0, 2, -1]),
     "flat": np.array([0, -1]),
@@ -120,6 +121,9 @@ CASES = {
                                                        coordinate_transformation_mode="half_pixel")]),
     "bilinear to a size of almost whole numbers": ([2, 4, 5, 10], [
         node("Resize", "x - near", "y", mode="linear", coordinate_transformation_mode="half_pixel")]),
+    "nearest from the left where places are whole": ([2, 4, 6, 3], [
+        node("Resize", "x - thirds", "y", mode="nearest", coordinate_transformation_mode="asymmetric",
+             nearest_mode="floor")]),
     "bicubic": (IMAGE, [node("Resize", "x - two", "y", mode="cubic", cubic_coeff_a=-0.75,
                              coordinate_transformation_mode="pytorch_half_pixel")]),
     "shuffle": (IMAGE, [node("DepthToSpace", "x", "y", blocksize=2, mode="CRD")]),
