@@ -77,8 +77,8 @@ def test_reductions_that_openvino_misreads_are_taken_apart():
 
 @pytest.mark.parametrize(("setting", "value"), [("antialias", 1), ("keep_aspect_ratio_policy", "not_larger")])
 def test_settings_of_a_resize_that_change_its_values_are_refused(setting, value):
-    resize = node("Resize", "z - - size", "y", mode="linear", axes=[2, 3], **{setting: value})
-    made = model([resize], {"z": [1, 1, 4, 4]}, {"y": ["b", "c", "h", "w"]}, {"size": np.array([2, 3])}, 18)
+    resize = node("Resize", "z - - size", "y", mode="linear", **{setting: value})
+    made = model([resize], {"z": [1, 1, 4, 4]}, {"y": ["b", "c", "h", "w"]}, {"size": np.array([1, 1, 2, 3])}, 18)
     with pytest.raises(ExportError, match=f"does not support Resize with {setting}"):
         lowered(made)
 
