@@ -258,7 +258,7 @@ class _Opener:
         if len(shape) != len(sizes) or 0 in shape or sizes[0] != shape[0]:
             return False
         # As onnxruntime does; the product with the old size is rounded down, by onnx in float64.
-        ratios = sizes.astype(np.float32) / np.array(shape, np.float32)
+        ratios: npt.NDArray[np.float32] = np.divide(sizes.astype(np.float32), np.array(shape, np.float32))
         is_short = ratios.astype(np.float64) * shape < sizes
         scales = np.where(is_short, np.nextafter(ratios, np.float32(np.inf)), ratios)
         if self._attribute(node, "mode", b"nearest") == b"nearest" and not self._have_same(node, sizes, ratios, scales):
