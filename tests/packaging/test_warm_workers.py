@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -45,9 +46,12 @@ def servers(folder):
 def kill_server(folder):
     """Ends the only server of a folder and returns its id."""
     (server,) = servers(folder)
-    os.kill(server, signal.SIGKILL)
-    while servers(folder):
-        time.sleep(0.01)
+    process = psutil.Process(server)
+    process.kill()
+    # Its command line is gone before its socket, which a client would still reach.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
     return server
 
 
