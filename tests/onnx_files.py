@@ -153,3 +153,42 @@ def conditional_vae(read="z c"):
         node("Tanh", "y", "reconstruction"),
     ]
     return model(nodes, {"c": ["b", 3], "x": ["b", 12]}, {"reconstruction": ["b", 12]}, own)
+
+
+def codes_of_vectors(batch="batch"):
+    """x [N, 1, 12, 12] -> codes [N, 3, 3] int64: the nearest of 8 vectors, all places of all images in one matrix."""
+    rng = np.random.default_rng(4)
+    book = values(rng, 8, 4)
+    own = {"w": values(rng, 4, 1, 4, 4), "e": book.T.copy(), "ee": np.sum(book**2, axis=1), "two": np.float32(-2)}
+    own |= {"rows": np.array([-1, 4]), "grid": np.array([-1, 3, 3]), "last": np.array([-1])}
+    nodes = [
+        node("Conv", "x w", "f", strides=[4, 4], kernel_shape=[4, 4]),
+        node("Transpose", "f", "t", perm=[0, 2, 3, 1]),
+        node("Reshape", "t rows", "r"),
+        node("MatMul", "r e", "m"),
+        node("Mul", "m two", "mm"),
+        node("Mul", "r r", "rr"),
+        node("ReduceSum", "rr last", "s", keepdims=1),
+        node("Add", "s ee", "a"),
+        node("Add", "a mm", "distances"),
+        node("ArgMin", "distances", "nearest", axis=1, keepdims=0),
+        node("Reshape", "nearest grid", "codes"),
+    ]
+    made = model(nodes, {"x": [batch, 1, 12, 12]}, {"codes": [batch, 3, 3]}, own)
+    made.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    return made
+
+
+def decoder_of_codes(batch="batch"):
+    """codes [N, 3, 3] int64 -> image [N, 1, 12, 12]: a table of 8 vectors, ConvTranspose, Sigmoid."""
+    rng = np.random.default_rng(4)
+    own = {"book": values(rng, 8, 4), "w": values(rng, 4, 1, 4, 4)}
+    nodes = [
+        node("Gather", "book codes", "g", axis=0),
+        node("Transpose", "g", "t", perm=[0, 3, 1, 2]),
+        node("ConvTranspose", "t w", "logits", strides=[4, 4], kernel_shape=[4, 4]),
+        node("Sigmoid", "logits", "image"),
+    ]
+    made = model(nodes, {"codes": [batch, 3, 3]}, {"image": [batch, 1, 12, 12]}, own)
+    made.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    return made

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pocketvae.errors import ExportError
-from pocketvae.export.external.flat_graph import FlatGraph
 from pocketvae.export.external.inputs import InputRoles, condition_names
-from pocketvae.export.external.layers import graph_of, table_sizes
+from pocketvae.export.external.layers import known_counts
 from pocketvae.export.external.messages import ExternalModels
 from pocketvae.keras.loading import OpenModel, Tensor
 from pocketvae.keras.model_form import Role
@@ -44,13 +43,10 @@ def decoder_conditions(models: ExternalModels, opened: OpenModel, inputs: InputR
 
 def with_codes(opened: OpenModel, inputs: InputRoles) -> InputRoles:
     """Returns the roles with codes in place of a latent of floats that an embedding reads: it rounds them down."""
-    graph = graph_of(opened) if Role.Z in inputs.roles else None
-    if graph is None:
-        return inputs
     return replace(
         inputs,
         roles=tuple(
-            Role.CODES if role is Role.Z and any(table_sizes(graph, graph.inputs[index])) else role
+            Role.CODES if role is Role.Z and known_counts(opened, index) else role
             for index, role in enumerate(inputs.roles)
         ),
     )
@@ -64,8 +60,7 @@ def code_count(models: ExternalModels, opened: OpenModel, index: int) -> int:
     """
     if models.code_count is not None:
         return models.code_count
-    graph = graph_of(opened)
-    sizes = set(table_sizes(graph, graph.inputs[index])) if graph else set()
+    sizes = known_counts(opened, index)
     if len(sizes) != 1:
         raise ExportError(
             f"the number of codes of {opened.inputs[index].name!r} is unknown, because the decoder does not show it by "
@@ -81,10 +76,7 @@ def _counts(models: ExternalModels, opened: OpenModel, labels: Sequence[int]) ->
         raise ExportError(f"--label-count needs a decoder that takes a label{_suggestion(stated[0], opened)}")
     if stated and len(stated) != len(labels):
         raise ExportError(f"--label-count must name {len(labels)} counts, separated by commas, got {len(stated)}")
-    graph = graph_of(opened)
-    return [
-        _count(models, opened, graph, index, stated[place] if stated else None) for place, index in enumerate(labels)
-    ]
+    return [_count(models, opened, index, stated[place] if stated else None) for place, index in enumerate(labels)]
 
 
 def _suggestion(count: int, opened: OpenModel) -> str:
@@ -98,7 +90,7 @@ def _suggestion(count: int, opened: OpenModel) -> str:
     )
 
 
-def _count(models: ExternalModels, opened: OpenModel, graph: FlatGraph | None, index: int, stated: int | None) -> int:
+def _count(models: ExternalModels, opened: OpenModel, index: int, stated: int | None) -> int:
     tensor = opened.inputs[index]
     width = tensor.shape[-1] if tensor.dtype == "float32" and len(tensor.shape) > 1 else 1
     if models.latent_dim is not None:
@@ -109,7 +101,7 @@ def _count(models: ExternalModels, opened: OpenModel, graph: FlatGraph | None, i
         return width
     if stated is not None:
         return stated
-    sizes = set(table_sizes(graph, graph.inputs[index])) if graph else set()
+    sizes = known_counts(opened, index)
     if len(sizes) != 1:
         sizes = {int(layer.input_dim) for layer in getattr(opened.model, "layers", []) if hasattr(layer, "input_dim")}
     if len(sizes) != 1:

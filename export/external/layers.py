@@ -8,6 +8,7 @@ from typing import Any
 from pocketvae.export.external.flat_graph import FlatGraph, flatten, layer_of
 from pocketvae.keras.loading import OpenModel
 from pocketvae.keras.model_form import Flavour
+from pocketvae.keras.onnx.model import OnnxModel
 
 # Layers that leave a label what it is.
 _PASSING = frozenset({"Cast", "Flatten", "Reshape", "Identity", "Lambda", "InputLayer", "Squeeze", "ExpandDims"})
@@ -26,7 +27,20 @@ def graph_of(opened: OpenModel) -> FlatGraph | None:
         return None
 
 
-def table_sizes(graph: FlatGraph, tensor: Any) -> Iterator[int]:
+def known_counts(opened: OpenModel, index: int) -> set[int]:
+    """Returns how many integers an input may be, as each embedding or encoding behind it says; none if none does.
+
+    Args:
+        opened: A decoder.
+        index: Of the input.
+    """
+    if isinstance(opened.model, OnnxModel):
+        return opened.model.table_sizes(opened.inputs[index].name)
+    graph = graph_of(opened)
+    return set(_table_sizes(graph, graph.inputs[index])) if graph else set()
+
+
+def _table_sizes(graph: FlatGraph, tensor: Any) -> Iterator[int]:
     """Yields the number of classes that each layer behind a label knows: an embedding's, or an encoding's."""
     for made in graph.consumers(tensor):
         layer = layer_of(made)
@@ -34,7 +48,7 @@ def table_sizes(graph: FlatGraph, tensor: Any) -> Iterator[int]:
         if size:
             yield int(size)
         elif type(layer).__name__ in _PASSING:
-            yield from table_sizes(graph, made)
+            yield from _table_sizes(graph, made)
 
 
 def has_steps(opened: OpenModel) -> bool:

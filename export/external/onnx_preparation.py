@@ -297,8 +297,6 @@ def _write(component: Component, part: _File, path: Path) -> None:
             f"the {component} in {part.path} depends on random numbers ({', '.join(random)}): export one without its "
             f"sampling, in evaluation mode (model.eval())"
         )
-    for output in part.model.graph.output:
-        output.type.tensor_type.elem_type = 1
     inferred = shapes_of(part.model)
     for output in part.model.graph.output:
         sizes = inferred.get(output.name)

@@ -160,6 +160,25 @@ def test_onnx_files_are_originals_on_onnxruntime(tmp_path, in_process):
     assert result.not_run == ()
 
 
+def test_onnx_files_of_integer_codes_are_exported(tmp_path, in_process):
+    from pocketvae.runtimes.onnxruntime import open_session
+    from tests.onnx_files import codes_of_vectors, decoder_of_codes, save
+
+    files = {"decoder": save(decoder_of_codes(1), tmp_path / "d.onnx")}
+    files["encoder"] = save(codes_of_vectors(1), tmp_path / "e.onnx")
+    config = ExportConfig(artifacts=plan("float32.tflite", "float32.onnx"), calibration_seeds=1, rewrites=NONE)
+    export_external_models(ExternalModels(**files), tmp_path / "b", config)
+    verified(tmp_path / "b")
+    x = np.random.default_rng(0).random((5, 1, 12, 12)).astype(np.float32)
+    (codes,) = open_session(codes_of_vectors().SerializeToString()).run(None, {"x": x})
+    with pocketvae.open(tmp_path / "b") as bundle:
+        (latent,) = bundle.vae.latents
+        assert (latent.shape, latent.codes) == ((3, 3), 8)
+        for format in ("tflite", "onnx"):
+            found = bundle.encoder(format=format).encode(x.transpose(0, 2, 3, 1)).z_mean
+            np.testing.assert_array_equal(found.reshape(codes.shape), codes)
+
+
 def test_the_encoder_s_outputs_are_those_of_the_original(models, tmp_path, in_process):
     """The original returns (log_var, mean); the goldens must not be swapped."""
     import tf_keras

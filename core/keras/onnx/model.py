@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,9 @@ from pocketvae.keras.onnx.graph import run
 from pocketvae.runtimes.onnxruntime import open_session
 
 _THREADS = "TF_NUM_INTRAOP_THREADS"
+
+# Operators that leave integers as they are.
+_PASSING = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 
 
 class OnnxModel:
@@ -46,22 +48,27 @@ class OnnxModel:
         """The file as a `ModelProto`, with its present weights."""
         return self._model
 
-    @property
-    def layers(self) -> list[Any]:
-        """The embedding tables as objects with `input_dim`, as Keras' layers have it."""
-        inputs = {given.name for given in self._model.graph.input}
-        stored = {tensor.name: tensor for tensor in self._model.graph.initializer}
-        return [
-            SimpleNamespace(input_dim=stored[node.input[0]].dims[0])
-            for node in self._model.graph.node
-            if node.op_type == "Gather" and node.input[0] in stored and self._follows(node.input[1], inputs)
-        ]
+    def table_sizes(self, name: str) -> set[int]:
+        """Returns how many integers an input may be, as far as tables of embeddings and one-hot encodings show it.
 
-    def _follows(self, name: str, inputs: set[str]) -> bool:
+        Args:
+            name: Of the input.
+        """
+        stored = {tensor.name: tensor for tensor in self._model.graph.initializer}
+        found = set()
+        for node in self._model.graph.node:
+            places = {"Gather": (0, 1), "OneHot": (1, 0)}.get(node.op_type)
+            if places is None or node.input[places[0]] not in stored or not self._follows(node.input[places[1]], name):
+                continue
+            known = stored[node.input[places[0]]]
+            found.add(int(known.dims[0]) if node.op_type == "Gather" else int(array(known).reshape(())))
+        return found
+
+    def _follows(self, tensor: str, name: str) -> bool:
         makers = {output: node for node in self._model.graph.node for output in node.output}
-        while name not in inputs and name in makers and makers[name].op_type in ("Cast", "Reshape", "Squeeze"):
-            name = makers[name].input[0]
-        return name in inputs
+        while tensor in makers and makers[tensor].op_type in _PASSING:
+            tensor = makers[tensor].input[0]
+        return tensor == name
 
     def call(self, values: Sequence[Any]) -> list[Any]:
         """Runs it on one value per input and returns one value per output.

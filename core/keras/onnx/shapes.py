@@ -211,11 +211,16 @@ def _reduce(name: str, before: str = "", after: str = "") -> Operator:
     return apply
 
 
-def _arg_max(node: Node) -> Value:
-    tf = import_tensorflow()
-    given, axis = node.input(), node.get("axis", 0)
-    found = tf.argmax(given.plain(), axis=axis, output_type=tf.int64)
-    return value(tf.expand_dims(found, axis) if node.get("keepdims", 1) else found)
+def _arg(name: str) -> Operator:
+    def apply(node: Node) -> Value:
+        tf = import_tensorflow()
+        given, axis = node.input(), node.get("axis", 0)
+        if node.get("select_last_index", 0):
+            raise node.unsupported("with select_last_index")
+        found = getattr(tf, name)(given.plain(), axis=axis, output_type=tf.int64)
+        return value(tf.expand_dims(found, axis) if node.get("keepdims", 1) else found)
+
+    return apply
 
 
 def _softmax(function: Callable[[Any, Any, int], Any]) -> Operator:
@@ -233,7 +238,8 @@ def _softmax(function: Callable[[Any, Any, int], Any]) -> Operator:
 
 
 OPERATORS: dict[str, Operator] = {
-    "ArgMax": _arg_max,
+    "ArgMax": _arg("argmax"),
+    "ArgMin": _arg("argmin"),
     "Concat": _concat,
     "Expand": _expand,
     "Flatten": _flatten,

@@ -10,11 +10,14 @@ from pocketvae.export.external.messages import ExternalModels, PreparationReques
 from pocketvae.export.external.needs import needs_preparation
 from pocketvae.export.external.preparation import prepare_models
 from pocketvae.keras.model_form import Role
+from pocketvae.keras.onnx.model import OnnxModel
 from pocketvae.runtimes.onnxruntime import open_session
 from tests.onnx_files import (
+    codes_of_vectors,
     conditional_vae,
     conv_decoder,
     conv_encoder,
+    decoder_of_codes,
     model,
     node,
     save,
@@ -48,6 +51,18 @@ def test_a_decoder_takes_any_batch_and_has_its_channels_last(tmp_path, batch):
     assert "image [N, C, H, W] is [N, H, W, C] in every artifact" in line
     assert ("its batch size made open" in line) is (batch != "batch")
     assert found.facts["decoder source"] == "my_decoder.onnx"
+
+
+@pytest.mark.parametrize("batch", ["batch", 1])
+def test_codes_stay_integers_and_their_number_is_that_of_the_table(tmp_path, batch):
+    found = prepared(tmp_path, decoder=decoder_of_codes(batch), encoder=codes_of_vectors(batch))
+    x = values(np.random.default_rng(0), 5, 1, 12, 12)
+    (codes,) = open_session(found.models.encoder.read_bytes()).run(None, {"x": x.transpose(0, 2, 3, 1)})
+    (expected,) = open_session(codes_of_vectors().SerializeToString()).run(None, {"x": x})
+    assert codes.dtype == np.int64
+    np.testing.assert_array_equal(codes, expected)
+    assert OnnxModel(found.models.decoder).table_sizes("codes") == {8}
+    assert OnnxModel(found.models.encoder).table_sizes("x") == set()
 
 
 def test_samples_of_an_encoder_are_left_out(tmp_path):
