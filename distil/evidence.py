@@ -115,6 +115,9 @@ def _has_data(bundle: Bundle) -> bool:
     """Whether a bundle has an encoder in float32 and data that it was exported with."""
     manifest = bundle.manifest
     strata = {record.component: {item.name for item in record.strata} for record in manifest.goldens}
+    if manifest.vae.label_count and not manifest.vae.encoder_conditions:
+        # The encoder's goldens do not say which class an item is, and without it nothing is reconstructed.
+        return False
     of_data = POSTERIOR_STRATUM in strata.get(Component.DECODER, set())
     kept = bool(set(_DATA_STRATA) & strata.get(Component.ENCODER, set()))
     try:

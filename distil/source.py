@@ -16,7 +16,7 @@ from pocketvae.models.model_bundle import find_artifact
 from pocketvae.progress import ProgressCallback
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.system.files import sha256_file
-from pocketvae.vae_spec import VaeSpec
+from pocketvae.vae_spec import Likelihood, VaeSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +103,16 @@ def open_source(path: Path) -> Source:
             f"a decoder of the likelihood {vae.likelihood} has a second output, which its artifacts do not return: "
             f"give the run in place of the bundle"
         )
+    source = Source(path=path, vae=vae, bundle=bundle)
+    alone = not (source.makes_run or source.is_user_supplied)
+    if alone and (vae.likelihood is not Likelihood.BERNOULLI or vae.prior.is_learned):
+        raise SpecError(
+            "the bundle does not hold its run's encoder, without which a student is exported with another head or "
+            "prior: give the run, or export it with all its components"
+        )
     if any(port.is_scaled for form in bundle.manifest.forms.values() for port in (*form.inputs, *form.outputs)):
         raise SpecError("a student takes the latents of its model, but this bundle's are scaled (--latent-scale)")
-    return Source(path=path, vae=vae, bundle=bundle)
+    return source
 
 
 def integer_decoder(source: Source) -> bytes | None:

@@ -122,6 +122,7 @@ class ExportConfig:
         if not self.artifacts:
             raise SpecError("at least one artifact must be requested")
         check_batches(self.batches)
+        limits.check_number(self.seed, "--seed", least=0, most=2**31 - 1)
         limits.check_number(
             max(self.batches), "a batch size", most=limits.MOST_IN_BATCH, reason="a file keeps memory for its largest"
         )

@@ -282,7 +282,7 @@ class Worker:
             is_scorer = component is Component.SCORER
             # What takes integers takes its window in units of the model; what takes samples takes them in floats.
             more = ["x"] if is_scorer and "x" not in inputs else []
-            given = [*inputs, *([] if vae.log_mel else more)]
+            given = [*inputs[:1], *([] if vae.log_mel else more), *inputs[1:]]
             self._sources[component] = Source(
                 component=component,
                 model=self._model(component),

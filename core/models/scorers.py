@@ -53,7 +53,9 @@ class Scorer(Model):
             SpecError: a label is missing, superfluous or out of range.
         """
         items = _items(np.asarray(windows), self.vae)
-        name = self.artifact.inputs[0].name
+        # A label may stand before it.
+        data = next(given for given in self.artifact.inputs if given.name in (WINDOW, "x"))
+        name = data.name
         # A file of integers takes what is normalized already.
         taken = items if name == WINDOW else normalized(items, self.vae.input_channels)
         broken = ~np.isfinite(taken).reshape(len(taken), -1).all(axis=1)
@@ -61,7 +63,7 @@ class Scorer(Model):
             # The integers of such a file would make a number of what is none.
             taken = taken.copy()
             taken[broken] = 0
-        shaped = taken.reshape(len(taken), *self.artifact.inputs[0].shape[1:])
+        shaped = taken.reshape(len(taken), *data.shape[1:])
         found = self._outputs({name: shaped}, label)
         contributions = found.get(CONTRIBUTIONS)
         for values in (found[SCORE], contributions):

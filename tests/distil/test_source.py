@@ -1,11 +1,15 @@
+import contextlib
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from pocketvae.distil import source
 from pocketvae.distil.source import _check_interface, open_source
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.outputs import Output
-from pocketvae.vae_spec import Condition, ConditionKind, DataKind, Latent, Likelihood, VaeSpec, vector_latent
+from pocketvae.vae_spec import Condition, ConditionKind, DataKind, Latent, Likelihood, PriorKind, VaeSpec, vector_latent
 
 VAE = VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(4))
 
@@ -39,6 +43,23 @@ def test_a_folder_that_is_neither_run_nor_bundle_is_refused(tmp_path):
 def test_a_decoder_that_no_student_can_stand_for_is_refused(vae, message):
     with pytest.raises(SpecError, match=message):
         _check_interface(vae)
+
+
+@pytest.mark.parametrize(
+    ("vae", "is_refused"),
+    [
+        (VAE, False),
+        (replace(VAE, likelihood=Likelihood.GAUSSIAN), True),
+        (replace(VAE, prior=PriorKind.MIXTURE), True),
+    ],
+)
+def test_a_bundle_of_a_run_without_its_encoder_teaches_only_what_a_student_alone_says(vae, is_refused, monkeypatch):
+    manifest = SimpleNamespace(vae=vae, forms={}, goldens=(), original={})
+    monkeypatch.setattr(source, "open_bundle", lambda path: SimpleNamespace(manifest=manifest, path=path))
+    monkeypatch.setattr(source, "find_artifact", lambda *given: None)
+    refusal = pytest.raises(SpecError, match="does not hold its run's encoder, .*: give the run, or export it with all")
+    with refusal if is_refused else contextlib.nullcontext():
+        open_source(Path("no-folder"))
 
 
 def test_usual_decoders_can_have_a_student():

@@ -52,6 +52,12 @@ def test_limits_and_batch_sizes_are_checked():
     assert default_memory_limit_bytes() >= 4e9
 
 
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_a_seed_is_a_whole_number_from_zero_up(seed):
+    with pytest.raises(SpecError, match=f"--seed must be .* got {seed}"):
+        ExportConfig(artifacts=plan_artifacts(), seed=seed)
+
+
 def test_the_time_limit_grows_with_the_models(tmp_path):
     (tmp_path / "model").mkdir()
     for name in ("a", "model/b"):

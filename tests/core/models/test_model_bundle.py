@@ -115,12 +115,12 @@ class Integers:
         pass
 
 
-def of_integers(kind):
-    """Returns a model of sequences without its file."""
+def of_integers(kind, *before):
+    """Returns a model of sequences without its file, which takes these inputs before its data."""
     model = kind.__new__(kind)
     model.vae = VaeSpec(data=DataKind.SEQUENCE, data_shape=(4, 2), latents=vector_latent(2))
     model.artifact = SimpleNamespace(
-        name="x.int8_io.tflite", inputs=(TensorSpec(name="x", dtype="float32", shape=(1, 4, 2)),)
+        name="x.int8_io.tflite", inputs=(*before, TensorSpec(name="x", dtype="float32", shape=(1, 4, 2)))
     )
     model._runner = Integers()
     return model
@@ -137,6 +137,11 @@ def test_an_item_that_is_not_finite_is_an_alarm_also_where_a_file_takes_integers
     assert np.isnan(items).sum() == 1
     with pytest.raises(NotFiniteValuesError, match="sequences must be finite, got 1 values that are not"):
         of_integers(Reconstructor).reconstruct(items)
+
+
+def test_a_label_may_stand_before_the_data_that_is_scored():
+    scorer = of_integers(Scorer, TensorSpec(name="label", dtype="int32", shape=(1,)))
+    assert scorer.score(np.ones((3, 4, 2))).score.tolist() == [8, 8, 8]
 
 
 @pytest.mark.parametrize(
