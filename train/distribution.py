@@ -2,7 +2,7 @@
 
 Every worker holds the same weights, takes its part of every batch and adds its gradients to the others'. The noise of
 a step is drawn for the whole batch and split like the batch, so that the number of workers only changes the order
-of sums.
+of sums; but the scales of Student's t are the mean of those that fit the workers' parts.
 """
 
 from __future__ import annotations

@@ -16,7 +16,14 @@ from pocketvae.spec import STRICT
 from pocketvae.system import limits
 from pocketvae.train.config import Binarization, TrainConfig
 from pocketvae.train.evaluated import evaluated_data, load_vae
-from pocketvae.train.evaluation import ElboEstimate, Evaluator, LikelihoodEstimate, bits_per_dim, likelihood_estimate
+from pocketvae.train.evaluation import (
+    ElboEstimate,
+    Evaluator,
+    LikelihoodEstimate,
+    bits_per_dim,
+    likelihood_estimate,
+    overlap_of,
+)
 from pocketvae.train.presets import with_overrides
 from pocketvae.train.sample_quality import FEWEST_SAMPLES, MOST_SAMPLES, SampleQuality, check_enough, sample_quality
 from pocketvae.train.shared_evaluation import ImportanceJob, Sharing, shared_nats
@@ -109,7 +116,8 @@ def evaluate(
     progress(Progress(stage="loading TensorFlow", done=0, total=1))
     start_tensorflow(onednn=config.onednn, threads=config.threads, remapped=config.is_remapped)
     model = load_vae(run)
-    evaluator = Evaluator(model, seed=seed)
+    overlap = overlap_of(config)
+    evaluator = Evaluator(model, seed=seed, overlap=overlap)
     elbo = evaluator.elbo(test)
     if sharing is None:
         likelihood = evaluator.log_likelihood(test, importance_samples, progress=progress)
@@ -122,7 +130,8 @@ def evaluate(
             seed=seed,
             threads=sharing.cluster.threads,
         )
-        likelihood = likelihood_estimate(shared_nats(sharing, job, run, data, len(test), progress), importance_samples)
+        nats = shared_nats(sharing, job, run, data, len(test), progress)
+        likelihood = likelihood_estimate(nats, importance_samples, overlap)
     quality = None
     if sample_count is not None and isinstance(data, ImageSplits):
         binary = config.binarization is Binarization.STATIC

@@ -17,6 +17,7 @@ from pocketvae.keras.io import import_tensorflow
 from pocketvae.numerics.likelihoods import places
 from pocketvae.numerics.moments import moments
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.train.config import TrainConfig
 from pocketvae.train.likelihoods import SMALLEST_VARIANCE
 from pocketvae.train.model import Noise, VaeModel
 from pocketvae.train.noise import channel_variances, square_scales, student_t_noise
@@ -41,7 +42,7 @@ class ElboEstimate:
 
     Attributes:
         negative_elbo_nats: Mean over the items. Of real numbers in units of the model: of densities.
-        standard_error_nats: Standard error of that mean.
+        standard_error_nats: Standard error of that mean, of windows that overlap as of those that fit side by side.
         reconstruction_nats: Mean of -log p(x|z).
         kl_nats: Mean of KL(q(z|x) || p(z)), in closed form for a standard prior, otherwise from one sample each.
         active_units: Latent dimensions whose mean varies over the items with a variance above 0.01
@@ -67,7 +68,8 @@ class LikelihoodEstimate:
 
     Attributes:
         negative_log_likelihood_nats: Mean over the items.
-        standard_error_nats: Standard error of that mean, over items.
+        standard_error_nats: Standard error of that mean, over items; of windows that overlap as of those that fit side
+            by side.
         importance_samples: K, the samples per item.
         images: Number of items.
     """
@@ -82,7 +84,13 @@ class Evaluator:
     """Evaluates one model; its graphs are compiled once and use the model's current weights."""
 
     def __init__(
-        self, model: VaeModel, *, seed: int = 0, jit_compile: bool = False, fits_degrees: bool = False
+        self,
+        model: VaeModel,
+        *,
+        seed: int = 0,
+        jit_compile: bool = False,
+        fits_degrees: bool = False,
+        overlap: float = 1.0,
     ) -> None:
         """Prepares the graphs.
 
@@ -91,9 +99,10 @@ class Evaluator:
             seed: Seed of binarization and latents, which are the same in every call.
             jit_compile: Compile with XLA.
             fits_degrees: Whether `fit_noise` fits the degrees of freedom of Student's t, too.
+            overlap: How many items share a time step, see `overlap_of`; for standard errors.
         """
         tf = import_tensorflow()
-        self._model, self._seed, self._fits_degrees = model, seed, fits_degrees
+        self._model, self._seed, self._fits_degrees, self._overlap = model, seed, fits_degrees, overlap
         self._bound = tf.function(self._bound_graph, jit_compile=jit_compile, autograph=False)
         self._posterior = tf.function(self._posterior_graph, jit_compile=jit_compile, autograph=False)
         self._residuals = tf.function(self._residuals_graph, jit_compile=jit_compile, autograph=False)
@@ -111,7 +120,7 @@ class Evaluator:
         is_image = self._model.spec.data is DataKind.IMAGE
         return ElboEstimate(
             negative_elbo_nats=float(total.mean()),
-            standard_error_nats=_standard_error(total),
+            standard_error_nats=_standard_error(total, self._overlap),
             reconstruction_nats=float(reconstruction.mean(dtype=np.float64)),
             kl_nats=float(kl.mean(dtype=np.float64)),
             active_units=int(np.count_nonzero(z_mean.var(axis=0) > _ACTIVE_VARIANCE)),
@@ -157,7 +166,7 @@ class Evaluator:
     ) -> LikelihoodEstimate:
         """Estimates the mean of -log p(x); see `importance_nats`."""
         nats = self.importance_nats(items, importance_samples, progress=progress)
-        return likelihood_estimate(nats, importance_samples)
+        return likelihood_estimate(nats, importance_samples, self._overlap)
 
     def importance_nats(
         self, items: ItemSet, importance_samples: int, *, first: int = 0, progress: ProgressCallback = ignore_progress
@@ -226,11 +235,13 @@ def importance_batch(importance_samples: int) -> int:
     return max(1, _IMPORTANCE_DECODES // min(importance_samples, _MOST_SAMPLES_AT_ONCE))
 
 
-def likelihood_estimate(nats: npt.NDArray[np.float64], importance_samples: int) -> LikelihoodEstimate:
-    """Returns the estimate over a set of items from that of each, `[N]`."""
+def likelihood_estimate(
+    nats: npt.NDArray[np.float64], importance_samples: int, overlap: float = 1.0
+) -> LikelihoodEstimate:
+    """Returns the estimate over a set of items from that of each, `[N]`; of `overlap` see `overlap_of`."""
     return LikelihoodEstimate(
         negative_log_likelihood_nats=float(nats.mean()),
-        standard_error_nats=_standard_error(nats),
+        standard_error_nats=_standard_error(nats, overlap),
         importance_samples=importance_samples,
         images=len(nats),
     )
@@ -270,5 +281,11 @@ def _spread(vae: VaeSpec, items: Values) -> float:
     return max(float(squares.mean()), SMALLEST_VARIANCE)
 
 
-def _standard_error(values: npt.NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
+def overlap_of(config: TrainConfig) -> float:
+    """Returns how many windows of recordings share a time step; 1 where they do not overlap, and of other data."""
+    return max(1.0, config.window / config.stride) if config.stride else 1.0
+
+
+def _standard_error(values: npt.NDArray[np.float64], overlap: float) -> float:
+    """Returns the standard error of the mean; windows that overlap count as few as would lie side by side."""
+    return float(values.std(ddof=1) / math.sqrt(len(values) / overlap)) if len(values) > 1 else 0.0

@@ -7,6 +7,7 @@ log q(z|x).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from pocketvae.keras.io import import_tensorflow
@@ -36,7 +37,7 @@ def log_standard_normal(z: Any) -> Any:
     return -0.5 * tf.reduce_sum(math.log(2 * math.pi) + tf.square(z), axis=-1)
 
 
-def with_free_bits(kl: Any, free_nats: float) -> Any:
+def with_free_bits(kl: Any, free_nats: float, mean: Callable[[Any], Any] = lambda value: value) -> Any:
     """Returns the KL divergence that is charged, a scalar: per dimension the mean over the batch, at least `free_nats`.
 
     Kingma et al. 2016, appendix C.8.
@@ -44,9 +45,10 @@ def with_free_bits(kl: Any, free_nats: float) -> Any:
     Args:
         kl: `[N, D]`.
         free_nats: Free nats of one dimension.
+        mean: Returns the mean over all workers, where a batch is shared.
     """
     tf = import_tensorflow()
-    return tf.reduce_sum(tf.maximum(tf.reduce_mean(kl, axis=0), free_nats))
+    return tf.reduce_sum(tf.maximum(mean(tf.reduce_mean(kl, axis=0)), free_nats))
 
 
 def excess_penalty(logits: Any) -> Any:

@@ -166,7 +166,8 @@ class Trainer:
         if not self.model.is_kl_analytic():
             return reconstruction + beta * tf.reduce_mean(terms.log_posterior - terms.log_prior)
         if self.config.free_bits_nats > 0:
-            return reconstruction + beta * objective.with_free_bits(terms.kl, self.config.free_bits_nats)
+            charged = objective.with_free_bits(terms.kl, self.config.free_bits_nats, self._workers.mean)
+            return reconstruction + beta * charged
         return reconstruction + beta * tf.reduce_mean(tf.reduce_sum(terms.kl, axis=-1))
 
     def _penalty(self, terms: Terms) -> Any:

@@ -135,6 +135,16 @@ def test_kernels_are_orthogonalized_for_all_devices_together(tmp_path, small_npz
             np.testing.assert_allclose(a, b, atol=1e-3, err_msg=name)
 
 
+def test_free_bits_are_those_of_the_whole_batch(tmp_path, small_npz, small_config, weights_of):
+    config = small_config(epochs=1, free_bits_nats=0.2)
+    train(source=str(small_npz), out=tmp_path / "alone", config=config, preset="x")
+    train_on_two_devices(small_npz, tmp_path / "run", config)
+    one, other = weights_of(tmp_path / "run"), weights_of(tmp_path / "alone")
+    for name, weights in one.items():
+        for a, b in zip(weights, other[name], strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5, err_msg=name)
+
+
 def test_one_device_is_a_single_replica(tmp_path, small_npz, small_config, alone, weights_of):
     config = small_config(**SHARED)
     options = {"source": str(small_npz), "config": config, "preset": "x", "strategy": Strategy.MIRRORED}

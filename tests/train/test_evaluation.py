@@ -1,5 +1,7 @@
 """Against a model that can be solved: with a linear decoder and Gaussian pixels p(x) and p(z|x) are Gaussian."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -170,6 +172,25 @@ def test_estimates_follow_the_weights(make_parts, small_data):
 
 def test_a_single_image_has_no_standard_error():
     assert evaluator().elbo(images(1)).standard_error_nats == 0
+
+
+def test_windows_that_overlap_have_the_standard_error_of_those_that_fit_side_by_side():
+    from pocketvae.train import TrainConfig, preset
+    from pocketvae.train.evaluation import likelihood_estimate, overlap_of
+
+    rng = np.random.default_rng(0)
+    steps, length, stride = 3200, 64, 16
+
+    def means(stride):
+        noise = rng.chisquare(1, (400, steps))
+        starts = np.arange(0, steps - length + 1, stride)
+        return np.stack([noise[:, start : start + length].mean(axis=1) for start in starts], axis=1)
+
+    values = means(stride)
+    overlap = overlap_of(replace(preset("sensor-tiny"), window=length, stride=stride))
+    told = np.mean([likelihood_estimate(row, 1, overlap).standard_error_nats for row in values])
+    assert told == pytest.approx(values.mean(axis=1).std(), rel=0.15)
+    assert overlap_of(TrainConfig()) == 1
 
 
 def test_bits_per_dimension_share_the_nats_among_pixels_and_channels():
