@@ -97,7 +97,10 @@ def check_channels(channels: int) -> None:
         DataError: the number of channels is neither 1 nor 3.
     """
     if channels not in (1, 3):
-        raise DataError(f"only images with 1 or 3 channels can be shown, got {channels}: use .npz")
+        raise DataError(
+            f"only images with 1 or 3 channels can be shown, got {channels}: generate and reconstruct write others as "
+            ".npz"
+        )
 
 
 def _animation(images: Pixels, kind: PictureKind, frame_ms: int) -> bytes:

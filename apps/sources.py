@@ -244,7 +244,12 @@ def _in_their_file(source: str, vae: VaeSpec, count: int | None) -> SourceImages
 
 
 def load_training_images(
-    source: str, vae: VaeSpec, *, resize: bool = False, progress: ProgressCallback = ignore_progress
+    source: str,
+    vae: VaeSpec,
+    *,
+    resize: bool = False,
+    trained_on: int = 0,
+    progress: ProgressCallback = ignore_progress,
 ) -> tuple[SourceImages, SourceImages]:
     """Loads a source as training does; returns its training images and its validation images.
 
@@ -252,12 +257,17 @@ def load_training_images(
         source: A source as for training: `mnist`, or a folder, an `.npz`, `.npy` or idx file.
         vae: The interface of the model.
         resize: Scale images to the model's size and convert between grey and colour.
+        trained_on: How many images the model has learned from, if that is known: with the key `validation_images` they
+            are more than the split has.
         progress: Called while a folder is read.
 
     Raises:
         DataError: the source is missing, damaged, too small or of mixed image sizes, or does not fit the model.
     """
     splits = load_splits(source, progress=progress, size=vae.image_shape[:2] if resize else None)
+    moved = trained_on - len(splits.train)
+    if 0 < moved < len(splits.validation):
+        splits = splits.with_validation(len(splits.validation) - moved)
     of_folder = source != MNIST and Path(source).is_dir() and not image_files.idx_files(Path(source))
     classes = splits.label_count() if of_folder and splits.train.labels is not None else None
     train, validation = (
@@ -274,6 +284,7 @@ def load_training_items(
     resize: bool = False,
     windowing: Windowing = WHOLE,
     in_memory: bool = True,
+    trained_on: int = 0,
     progress: ProgressCallback = ignore_progress,
 ) -> tuple[SourceImages, SourceImages]:
     """Loads images like `load_training_images`, or data of another kind, of which a tenth is held out.
@@ -286,7 +297,7 @@ def load_training_items(
     """
     _check_windowing(vae, windowing)
     if vae.data is DataKind.IMAGE:
-        return load_training_images(source, vae, resize=resize, progress=progress)
+        return load_training_images(source, vae, resize=resize, trained_on=trained_on, progress=progress)
     _check_no_resize(vae, resize=resize)
     splits = load_value_splits(source, vae, windowing)
     train, held_out = (_of_values(part, in_memory=in_memory) for part in (splits.train, splits.test))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from pocketvae.data.dataset import ImageSet, ImageSplits
+from pocketvae.data.image_folder import array_like
 from pocketvae.data.items import ItemSet, Splits
 from pocketvae.data.window_values import value_blocks
 from pocketvae.train.checkpoints import DataIdentity
@@ -45,7 +46,7 @@ def binarize_once(data: ImageSplits, seed: int) -> ImageSplits:
 
 def _binarize(part: ImageSet, seed: int, stream: int) -> ImageSet:
     rng = np.random.default_rng([seed, 4, stream])
-    images = np.empty(part.images.shape, np.uint8)
+    images = array_like(part.images, len(part))
     for first, grey in value_blocks(part.images):
         images[first : first + len(grey)] = np.where(rng.random(grey.shape) * 255 < grey, 255, 0)
     return replace(part, images=images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from pocketvae.bundle.run import Run
 from pocketvae.data.dataset import ImageSplits
@@ -61,12 +62,13 @@ def evaluated_data(run: Run, source: str | None, config: TrainConfig, *, skip_co
     if source is None and run.record.data != MNIST:
         raise DataError(f"the run was trained on {run.record.data}: pass its source with --data")
     names = tuple(channel.name for channel in vae.input_channels)
-    if vae.data is not DataKind.IMAGE and source and holds_items(source, vae.data):
-        if any(names):
-            raise DataError(
-                f"the run was trained on the columns {', '.join(names[:4])}{', ...' if names[4:] else ''}, and "
-                f"{source} has no names: pass .csv or .parquet files with them"
-            )
+    are_items = vae.data is not DataKind.IMAGE and bool(source) and holds_items(source or "", vae.data)
+    if any(names) and (are_items or Path(source or "").suffix.lower() == ".npy"):
+        raise DataError(
+            f"the run was trained on the columns {', '.join(names[:4])}{', ...' if names[4:] else ''}, and "
+            f"{source} has no names: pass .csv or .parquet files with them"
+        )
+    if are_items:
         # Of the recordings that the run was trained on; these items are whole.
         config = replace(config, stride=0, truth="", fill_gaps=0)
     config = replace(config, columns=names) if any(names) else config

@@ -32,7 +32,8 @@ class EpochMetrics:
 
     The training loss is the objective that was optimized; the validation figures are those of the ELBO, computed with
     the averaged weights if there are any. Where the objective is the bound of several samples, `validation_bound_nats`
-    is that of the validation items; None for all others.
+    is that of the validation items, and where `beta` is not 1, `validation_weighted_nats` is the negative ELBO with that
+    weight of the KL divergence; None for all others.
     """
 
     epoch: int
@@ -45,6 +46,7 @@ class EpochMetrics:
     learning_rate: float
     elapsed_s: float
     validation_bound_nats: float | None = None
+    validation_weighted_nats: float | None = None
 
     def figures(self) -> dict[str, Any]:
         """Returns every figure that there is, by name."""
@@ -53,8 +55,8 @@ class EpochMetrics:
     @property
     def validation_loss_nats(self) -> float:
         """What training minimizes, of the validation items; several samples can gain where the ELBO loses."""
-        bound = self.validation_bound_nats
-        return self.validation_negative_elbo_nats if bound is None else bound
+        others = (self.validation_bound_nats, self.validation_weighted_nats)
+        return next((value for value in others if value is not None), self.validation_negative_elbo_nats)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +135,13 @@ def steps_of_epoch(config: TrainConfig, items: ItemSet) -> int:
 def is_stopped_early(config: TrainConfig, state: LoopState) -> bool:
     """Whether the validation loss has not improved for `patience_epochs`.
 
-    Those of changed images and single samples do not count: what comes after them is another training.
+    Those of changed images, of single samples and of a KL divergence that counts less do not count: what comes after
+    them is another training.
     """
     if not config.patience_epochs or state.best is None:
         return False
-    since = max(state.best.epoch, config.augmented_epochs, config.importance_warmup_epochs)
+    phases = config.augmented_epochs, config.importance_warmup_epochs, config.kl_warmup_epochs
+    since = max(state.best.epoch, *phases)
     return state.epochs[-1].epoch - since >= config.patience_epochs
 
 
@@ -163,6 +167,7 @@ def _end_of_epoch(
     trainer: Trainer, evaluator: Evaluator, data: Splits, state: LoopState, rate: float, clock: _Clock
 ) -> EpochMetrics:
     samples, epoch, bound = trainer.config.importance_samples, len(state.epochs) + 1, None
+    beta = trainer.config.beta
     with trainer.averaged_weights():
         evaluator.fit_noise(data.train)
         estimate = evaluator.elbo(data.validation)
@@ -180,6 +185,7 @@ def _end_of_epoch(
         learning_rate=rate,
         elapsed_s=clock.elapsed_s(),
         validation_bound_nats=bound,
+        validation_weighted_nats=estimate.reconstruction_nats + beta * estimate.kl_nats if beta != 1 else None,
     )
 
 

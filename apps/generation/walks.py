@@ -120,4 +120,4 @@ def traverse(
 
 def _check_count(count: int) -> None:
     if count > _MOST_IMAGES:
-        raise DataError(f"a picture shows at most {_MOST_IMAGES} images, got {count}: use fewer steps")
+        raise DataError(f"a picture shows at most {_MOST_IMAGES} images, got {count}: use fewer steps or dimensions")

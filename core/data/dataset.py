@@ -116,7 +116,8 @@ class ImageSplits:
         if moved <= 0:
             return self
         parts = (self.train, self.validation.take(slice(moved)))
-        images = np.concatenate([part.images for part in parts])
+        images = image_folder.array_like(self.train.images, sum(map(len, parts)))
+        images[: len(self.train)], images[len(self.train) :] = (part.images for part in parts)
         # Both are cut from one set, so that either each has labels or none has.
         labels = np.concatenate([part.labels_or_zeros() for part in parts]) if self.train.labels is not None else None
         train = ImageSet(images=images, labels=labels)

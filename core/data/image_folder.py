@@ -109,7 +109,7 @@ def decode_folder(
     """
     with ImageProcess(size=size) as process:
         shape, skipped = _common_shape(process, listing.files, size, skip_corrupt=skip_corrupt)
-        images = _nameless_array((len(order), *shape))
+        images = nameless_array((len(order), *shape))
         wanted = [int(index) for index in order if listing.files[index] not in skipped]
         kept: list[int] = []
         notes = _Notes()
@@ -235,7 +235,13 @@ def _check(file: Path, report: ImageReport) -> None:
         raise (_UnreadableError if report.is_damaged else DataError)(f"{file} {report.problem}")
 
 
-def _nameless_array(shape: tuple[int, ...]) -> Pixels:
+def array_like(images: Pixels, count: int) -> Pixels:
+    """Returns an empty array for so many images of the same size, which like these may be larger than the memory."""
+    shape = (count, *images.shape[1:])
+    return nameless_array(shape) if isinstance(images, np.memmap) else np.empty(shape, np.uint8)
+
+
+def nameless_array(shape: tuple[int, ...]) -> Pixels:
     """Returns an array that may be larger than the memory; its space is freed with it."""
     size = math.prod(shape)
     try:

@@ -68,12 +68,17 @@ class Timeline:
         return tuple(event for index, flags in enumerate(self.truth or ()) for event in self._events_of(index, flags))
 
     def _events_of(self, recording: int, flags: Flags) -> Sequence[Event]:
-        own = self.starts[self.recordings == recording]
+        own = np.sort(self.starts[self.recordings == recording])
         if not len(own):
             return ()
         edges = np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))
-        pairs = zip(np.flatnonzero(edges == 1).tolist(), (np.flatnonzero(edges == -1) - 1).tolist(), strict=True)
-        begin, end = int(own.min()), int(own.max()) + self.length
+        pairs = list(zip(np.flatnonzero(edges == 1).tolist(), (np.flatnonzero(edges == -1) - 1).tolist(), strict=True))
+        # Between windows there may be time steps that none looks at: the last to begin by its end must reach an event.
+        latest = [
+            own[place - 1] if place else None for place in np.searchsorted(own, [last for _, last in pairs], "right")
+        ]
         return [
-            Event(recording=recording, first=first, last=last) for first, last in pairs if last >= begin and first < end
+            Event(recording=recording, first=first, last=last)
+            for (first, last), start in zip(pairs, latest, strict=True)
+            if start is not None and start + self.length > first
         ]

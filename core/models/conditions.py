@@ -35,7 +35,8 @@ def condition_inputs(
         return {}
     if given is None and len(taken) == 1 and taken[0].is_label:
         raise SpecError(f"{name} needs a label of 0 to {taken[0].count - 1}: this VAE is class-conditional")
-    values = given if isinstance(given, Mapping) else {taken[0].name: given} if len(taken) == 1 else {}
+    alone = {taken[0].name: given} if len(taken) == 1 and given is not None else {}
+    values = given if isinstance(given, Mapping) else alone
     if given is None or set(values) != {condition.name for condition in taken}:
         needed = ", ".join(f"{condition.name} ({condition.values})" for condition in taken)
         raise SpecError(f"{name} takes conditions by name: {needed}; got {', '.join(values) or 'no names'}")

@@ -12,11 +12,11 @@ from pocketvae.bundle.bundle import Bundle
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.kinds.registry import described, kind_of
-from pocketvae.numerics.pixels import to_pixels
+from pocketvae.numerics.pixels import from_pixels, to_pixels
 from pocketvae.reporting.html import Table, fragment
 from pocketvae.spec import Component
 from pocketvae.system.files import write_bytes
-from pocketvae.vae_spec import VaeSpec
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 _SHOWN = 10
 
@@ -34,7 +34,9 @@ class Picture:
     @classmethod
     def of(cls, values: npt.ArrayLike, vae: VaeSpec, *, columns: int) -> Picture:
         """Draws items of a VAE's data; see `ModelBundle.picture`."""
-        items = np.asarray(values, np.float32)
+        given = np.asarray(values)
+        are_pixels = vae.data is DataKind.IMAGE and given.dtype == np.uint8
+        items = from_pixels(given, vae.data_range) if are_pixels else given.astype(np.float32)
         if items.ndim != len(vae.data_shape) + 1 or items.shape[1:] != tuple(vae.data_shape) or not len(items):
             shape = ", ".join(map(str, vae.data_shape))
             raise SpecError(f"a picture takes data of the shape [N, {shape}], got {list(items.shape)}")

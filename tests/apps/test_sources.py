@@ -93,6 +93,10 @@ def test_training_images_are_those_of_training(tmp_path):
         assert np.array_equal(source.images, part.images)
         assert source.labels.tolist() == part.labels.tolist()
         assert source.folder_classes is None
+    # With `validation_images = 2` the model has learned from 43 of 45.
+    more, fewer = load_training_images(str(tmp_path / "x.npz"), GREY, trained_on=43)
+    assert (len(more), len(fewer)) == (43, 2)
+    assert np.array_equal(fewer.images, splits.validation.images[3:])
     with pytest.raises(DataError, match="pass --resize"):
         load_training_images(str(tmp_path / "x.npz"), COLOUR)
     assert load_training_images(str(tmp_path / "x.npz"), COLOUR, resize=True)[0].images.shape == (40, 6, 6, 3)

@@ -192,18 +192,29 @@ def test_the_best_epoch_of_several_samples_is_that_of_their_bound(small_config):
     assert last.epochs[0].figures().keys() == last.epochs[4].figures().keys() - {"validation_bound_nats"}
 
 
+def test_the_best_epoch_is_that_of_the_loss_with_its_weight_of_the_divergence(small_config):
+    # The recorder's divergence is 10 nats.
+    last = states(Recorder(small_config(epochs=2, beta=0.1), elbos=[50, 51]))[-1]
+    assert [epoch.validation_loss_nats for epoch in last.epochs] == [41.0, 42.0]
+    assert [epoch.validation_weighted_nats for epoch in last.epochs] == [41.0, 42.0]
+    plain = states(Recorder(small_config(epochs=2), elbos=[50, 51]))[-1]
+    assert [epoch.validation_loss_nats for epoch in plain.epochs] == [50.0, 51.0]
+    assert "validation_weighted_nats" not in plain.epochs[0].figures()
+
+
 @pytest.mark.parametrize(
     "first",
     [
         {"augmented_epochs": 5, "shift_pixels": 1},
         {"importance_warmup_epochs": 5, "objective": "iwae", "importance_samples": 2},
+        {"kl_warmup_epochs": 5},
     ],
 )
 def test_epochs_of_another_kind_do_not_count_for_stopping(small_config, first):
     config = small_config(epochs=20, patience_epochs=2, **first)
     recorder = Recorder(config, elbos=[50, 60, 60, 60, 60, 60, 60, *[60] * 13])
     # Every bound of the recorder is better than the one before.
-    expected = 7 if "augmented_epochs" in first else 20
+    expected = 20 if "objective" in first else 7
     assert len(states(recorder)[-1].epochs) == expected
 
 

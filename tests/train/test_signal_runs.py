@@ -123,9 +123,12 @@ def test_evaluation_finds_columns_by_their_names(run, recording, tmp_path):
 
 
 def test_windows_without_names_are_refused_for_a_run_with_named_columns(run, tmp_path):
-    np.save(tmp_path / "windows.npy", np.zeros((40, 16, 3), np.float32))
-    with pytest.raises(DataError, match=r"columns acceleration, current, temperature, and .*windows.npy has no names"):
-        evaluate(run, source=str(tmp_path / "windows.npy"))
+    for name, shape in (("windows", (40, 16, 3)), ("recording", (640, 3))):
+        np.save(tmp_path / f"{name}.npy", np.zeros(shape, np.float32))
+        with pytest.raises(
+            DataError, match=rf"columns acceleration, current, temperature, and .*{name}.npy has no name"
+        ):
+            evaluate(run, source=str(tmp_path / f"{name}.npy"))
     with pytest.raises(DataError, match="no.npz do not exist"):
         evaluate(run, source=str(tmp_path / "no.npz"))
 

@@ -25,6 +25,7 @@ def test_one_value_serves_all_samples_and_several_are_named():
         ((), 1, "d does not take a label"),
         (BOTH, 1, r"d takes conditions by name: digit \(class number, 0 to 9\), pose \(2 real numbers"),
         (BOTH, {"digit": 1}, "d takes conditions by name: .*; got digit"),
+        ((POSE,), None, r"d takes conditions by name: pose \(2 real numbers.*; got no names"),
         ((POSE,), [1.0, 2.0, 3.0], r"pose must be \[2\] or \[N, 2\] real numbers, got \[3\]"),
         ((POSE,), [1.0, np.nan], "pose must be finite as float32, got 1"),
         ((POSE,), [1.0, 1e39], "pose must be finite as float32, got 1"),

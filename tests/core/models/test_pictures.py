@@ -27,6 +27,12 @@ def test_images_become_a_picture(bundle, tmp_path):
     assert "png" not in repr(picture).lower().replace("picture", "")
 
 
+def test_pixels_are_pixels_and_no_intensities(bundle):
+    z = bundle.sample_latents(3, np.arange(4))
+    pixels = bundle.decoder().decode_pixels(z)
+    assert bundle.picture(pixels).png == bundle.picture(bundle.decoder().decode(z)).png
+
+
 @pytest.mark.parametrize("shape", [(6, 6, 1), (2, 5, 6, 1), (0, 6, 6, 1), (2, 6, 6, 3)])
 def test_what_is_no_data_of_the_vae_is_refused(bundle, shape):
     with pytest.raises(SpecError, match=r"a picture takes data of the shape \[N, 6, 6, 1\], got "):

@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from pocketvae.data.timeline import Event, Timeline
+
+
+@pytest.mark.parametrize(
+    ("events", "seen"),
+    [
+        ([(5, 6)], [(5, 6)]),
+        # The window of 40 to 51 begins within the event; that of 0 to 11 ends within it.
+        ([(38, 41)], [(38, 41)]),
+        ([(11, 20)], [(11, 20)]),
+        # Between windows, and behind the last.
+        ([(12, 39), (52, 60), (95, 99)], []),
+        ([(12, 39), (44, 44), (95, 99)], [(44, 44)]),
+    ],
+)
+def test_events_that_no_window_looks_at_are_none(events, seen):
+    truth = np.zeros(100, np.bool_)
+    for first, last in events:
+        truth[first : last + 1] = True
+    timeline = Timeline(
+        names=("a.csv",),
+        recordings=np.zeros(3, np.int32),
+        starts=np.array([80, 0, 40]),
+        length=12,
+        truth=(truth,),
+    )
+    assert timeline.events() == tuple(Event(recording=0, first=first, last=last) for first, last in seen)
