@@ -32,8 +32,8 @@ class EpochMetrics:
 
     The training loss is the objective that was optimized; the validation figures are those of the ELBO, computed with
     the averaged weights if there are any. Where the objective is the bound of several samples, `validation_bound_nats`
-    is that of the validation items, and where `beta` is not 1, `validation_weighted_nats` is the negative ELBO with that
-    weight of the KL divergence; None for all others.
+    is that of the validation items, and where `beta` is not 1, `validation_weighted_nats` is their negative ELBO with
+    that weight of the KL divergence; None for all others.
     """
 
     epoch: int

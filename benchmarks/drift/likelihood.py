@@ -66,7 +66,7 @@ def log_weights(
 ) -> DoubleArray:
     """Returns log p(x|z) + log p(z) - log q(z|x) `[N]`; without log p(z) if the prior's density is unknown.
 
-    The omitted term is the same on both sides of a pair that shares its latents.
+    The omitted term is the same on both sides of a pair that shares its latents: two decoders do, two encoders do not.
     """
     flat = z.reshape(len(z), -1)
     weights = likelihood - log_normal(flat, *posterior_of(posterior, vae))

@@ -248,8 +248,8 @@ class ArtifactComparison:
         threads: Inside one call.
         batch: Samples per call; 1 for instructions and for bundles side by side.
         metric: `latency` or `instructions`.
-        ratio: New divided by old; above 1 is slower. The interval holds for all artifacts together at the level of the
-            comparison.
+        ratio: New divided by old; above 1 is slower. Each bound of the interval holds for all artifacts together at the
+            level of the comparison, so that both do with a probability of 1 - 2 * level: 98 % where the level is 1 %.
         minimum_detectable: The smallest ratio that this comparison would have proven to be a regression.
         pairs: Number of pairs of values: launches of both files side by side, or rounds.
         reason: The reason as text.

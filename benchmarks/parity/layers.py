@@ -26,6 +26,8 @@ _BAD_DROP_DB = 10.0
 # Tensors of weights, after which fused tensors are named too; their path goes on behind the operation's.
 _WEIGHTS = re.compile(r"/(bias|ReadVariableOp)[^/;]*$")
 _DEQUANTIZED = "_DequantizeLinear_Output"
+# Before the name of an image in an ONNX file that rounds it to pixels.
+_UNROUNDED = "pixels/"
 # The first quantized layer drops from equality to about this; only lower values count as a drop.
 _BEST_SQNR_DB = 45.0
 
@@ -68,10 +70,11 @@ def compare_layers(expected: Values, found: Values) -> tuple[tuple[Layer, ...], 
     """Returns the layers that both files have, and the names of those that only the first one has.
 
     If an ONNX file quantizes a tensor, the tensor after the quantization counts: the one before it may not include an
-    activation that the quantization adds. TFLite's converter numbers tensors with the same name, differently from file
-    to file, so a trailing number is ignored if no name is equal. A tensor that several operations were fused into has
-    the names of all, each with a number where the graph was traced twice: those are ignored where one tensor alone is
-    meant.
+    activation that the quantization adds. If it rounds an image to pixels, the image before that counts, as in
+    TFLite, where it keeps its name: no layer is to blame for half a grey step, which is much of a dark image.
+    TFLite's converter numbers tensors with the same name, differently from file to file, so a trailing number is
+    ignored if no name is equal. A tensor that several operations were fused into has the names of all, each with a
+    number where the graph was traced twice: those are ignored where one tensor alone is meant.
     """
     fused = Counter((_fused(name), values.shape[1:]) for name, values in found.items())
     by_name = {
@@ -83,7 +86,7 @@ def compare_layers(expected: Values, found: Values) -> tuple[tuple[Layer, ...], 
     by_name |= {(name, values.shape[1:]): values for name, values in found.items()}
     layers, unmatched = [], []
     for name, values in expected.items():
-        names = (f"{name}{_DEQUANTIZED}", name, _plain(name), _fused(name))
+        names = (f"{name}{_DEQUANTIZED}", f"{_UNROUNDED}{name}", name, _plain(name), _fused(name))
         other = next((by_name[key] for key in ((known, values.shape[1:]) for known in names) if key in by_name), None)
         if other is None:
             unmatched.append(name)

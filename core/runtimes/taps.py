@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import SpecError
+from pocketvae.numerics.pixels import from_pixels
 from pocketvae.runtimes.base import Array, Optimizations, quantize
 from pocketvae.spec import Format, TensorSpec
 
@@ -29,11 +30,13 @@ class Tapped:
         values: `[N, *shape]` in the file's own type; the shape has the file's batch of 1.
         scale: One integer step in real numbers; 0 for a tensor that is not quantized as a whole.
         zero_point: The integer that stands for 0.
+        pixel_range: What 0 and 255 stand for in an image of pixels that the file takes or returns; None for the others.
     """
 
     values: npt.NDArray[Any]
     scale: float = 0.0
     zero_point: int = 0
+    pixel_range: tuple[float, float] | None = None
 
     def rows(self) -> npt.NDArray[Any]:
         """Returns the values one sample behind the other, `[N, ...]` in the file's own type."""
@@ -41,6 +44,8 @@ class Tapped:
 
     def real(self) -> npt.NDArray[np.float64]:
         """Returns the real numbers that the values stand for, `[N, *shape]`."""
+        if self.pixel_range is not None:
+            return from_pixels(self.values, self.pixel_range).astype(np.float64)
         values = self.values.astype(np.float64)
         return (values - self.zero_point) * self.scale if self.scale else values
 
@@ -77,17 +82,30 @@ def tap(
         sample = {name: values[index : index + 1] for name, values in inputs.items()}
         rows.append(opened.call({n: quantize(v, opened.inputs[n], image_range) for n, v in sample.items()}))
     return {
-        name: Tapped(values=np.stack([row[place] for row in rows]), scale=scale, zero_point=zero_point)
+        name: Tapped(
+            values=np.stack([row[place] for row in rows]),
+            scale=scale,
+            zero_point=zero_point,
+            pixel_range=image_range if name in opened.pixels else None,
+        )
         for place, (name, (scale, zero_point)) in enumerate(opened.tensors.items())
     }
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """A file that is ready to be run: its inputs, the tapped tensors with scale and zero point, and the call."""
+    """A file that is ready to be run.
+
+    Attributes:
+        inputs: Its inputs by name.
+        tensors: The scale and zero point of each tapped tensor by name.
+        pixels: Which tensors of the interface hold pixels. Within a file uint8 is what quantizes it.
+        call: Runs it.
+    """
 
     inputs: Mapping[str, TensorSpec]
     tensors: Mapping[str, tuple[float, int]]
+    pixels: frozenset[str]
     call: _Call
 
 
@@ -118,6 +136,11 @@ def _tap_tflite(content: bytes, names: Iterable[str] | None) -> _Opened:
     return _Opened(
         inputs={name: tensor_spec(name, details[index]) for name, index in places.items()},
         tensors={name: details[index]["quantization"] for name, index in wanted.items()},
+        pixels=frozenset(
+            name
+            for name, index in wanted.items()
+            if index in (*graph.inputs, *graph.outputs) and tensor_spec(name, details[index]).holds_pixels
+        ),
         call=call,
     )
 
@@ -127,6 +150,7 @@ def _tap_onnx(content: bytes, names: Iterable[str] | None) -> _Opened:
     from pocketvae.runtimes.onnxruntime import open_session, tensor_spec
 
     model = load_model(content)
+    returned = {output.name for output in model.graph.output}
     computed = dict.fromkeys(name for node in model.graph.node for name in node.output if name)
     wanted = [name for name in (computed if names is None else dict.fromkeys(names)) if name in computed]
     add_outputs(model.graph, wanted)
@@ -134,6 +158,9 @@ def _tap_onnx(content: bytes, names: Iterable[str] | None) -> _Opened:
     return _Opened(
         inputs={node.name: tensor_spec(node) for node in session.get_inputs()},
         tensors=dict.fromkeys(wanted, (0.0, 0)),
+        pixels=frozenset(
+            node.name for node in session.get_outputs() if node.name in returned and node.type == "tensor(uint8)"
+        ),
         # Without a name, onnxruntime returns all outputs.
         call=lambda sample: session.run(wanted, sample) if wanted else [],
     )

@@ -1,8 +1,8 @@
 """Verdicts from differences: what was proven, and what this comparison could have proven.
 
 `regressed` needs proof: the lower bound of the slowdown, at a level shared by all artifacts and all looks at the data,
-is above the margin. `pass` needs proof too: the upper bound, at 5 percent, is below the margin. Everything else is
-`inconclusive`.
+is above the margin. `pass` needs proof too: the upper bound, at 5 percent for an artifact and all looks at it, is below
+the margin. Everything else is `inconclusive`.
 """
 
 from __future__ import annotations
@@ -10,21 +10,28 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from pocketvae.benchmarks.latency.analyse.shift import Shift, paired_shift, unpaired_shift
+from pocketvae.benchmarks.latency.analyse.shift import Shift, paired_shift, pairs_needed, unpaired_shift
 from pocketvae.benchmarks.latency.results import ArtifactComparison, Interval, Ratio, Verdict
 
 LEVEL = 0.01
 MARGIN = 0.03
 # Two results measured at different times differ more than two files that take turns.
 RESULTS_MARGIN = 0.1
+# How often an artifact that runs side by side with another is judged at most.
+LOOKS = 3
 _PASS_ALPHA = 0.05
 _INSTRUCTIONS_MARGIN = 0.01
+
+
+def launches_needed(alpha: float) -> int:
+    """Returns the smallest number of pairs that `judge_pairs` can judge at this level."""
+    return pairs_needed(min(alpha, _PASS_ALPHA / LOOKS))
 
 
 def judge_pairs(
     artifact: str, threads: int, log_ratios: Sequence[float], *, margin: float, alpha: float
 ) -> ArtifactComparison:
-    """Judges an artifact by pairs of both files that ran side by side.
+    """Judges an artifact by pairs of both files that ran side by side, at one of up to `LOOKS` looks.
 
     Args:
         artifact: File name.
@@ -34,7 +41,7 @@ def judge_pairs(
         alpha: Probability of a false `regressed` for this artifact and this look.
     """
     strict = paired_shift(log_ratios, alpha)
-    high = paired_shift(log_ratios, _PASS_ALPHA).high
+    high = paired_shift(log_ratios, _PASS_ALPHA / LOOKS).high
     return _judged(artifact, threads, strict, high, pairs=len(log_ratios), allowed=math.log1p(margin))
 
 

@@ -82,12 +82,22 @@ def onnx_call(path: Path, form: ModelForm, values: list[Array], num_threads: int
 
 
 def _given(port: Port, parts: list[Array]) -> Array:
-    """Returns an input as the original takes it: labels as integers, one-hot, or behind the latent."""
+    """Returns an input as the original takes it, in numpy what `keras.external` does in TensorFlow.
+
+    Labels are integers, one-hot, or behind the latent; codes have the model's own type, and images without channels its
+    shape.
+    """
     given = parts[0]
+    if port.is_scaled:
+        given = np.asarray(given, np.float32) * np.float32(1.0 / port.scale) + np.float32(port.shift)
     if port.role in (Role.Z_LABEL, Role.X_LABEL):
         rows = _one_hot(parts[1], (*port.shape[:-1], port.shape[-1] - given.shape[-1]))
         joined: Array = np.concatenate([given, rows], axis=-1)
         return joined
+    if port.role is Role.PLANE_IN:
+        return given.reshape(-1, *port.shape)
+    if port.role is Role.CODES:
+        return given.astype(port.dtype)
     if port.role is not Role.LABEL:
         return given
     if port.dtype == "float32" and port.shape and port.shape[-1] > 1:
@@ -103,8 +113,16 @@ def _one_hot(labels: Array, shape: tuple[int, ...]) -> Array:
 
 def _head(component: Component, vae: VaeSpec) -> Callable[[Any], Any]:
     if component is Component.DECODER:
-        return lambda outputs: data_head(vae, outputs)
+        return lambda outputs: _headed(vae, outputs)
     return lambda outputs: outputs
+
+
+def _headed(vae: VaeSpec, outputs: Any) -> Any:
+    """Applies the head to the data alone, as export does: further outputs are returned as they are."""
+    if not vae.more_outputs:
+        return data_head(vae, outputs)
+    data, *more = outputs
+    return [data_head(vae, data), *more]
 
 
 def _front(component: Component, vae: VaeSpec) -> Callable[[Any], Any]:

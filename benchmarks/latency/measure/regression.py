@@ -37,7 +37,7 @@ from pocketvae.errors import ManifestError, PocketVaeError, SpecError
 from pocketvae.progress import ProgressCallback
 from pocketvae.reporting.text import count_of
 from pocketvae.system.environment import Environment
-from pocketvae.vae_spec import VaeSpec
+from pocketvae.vae_spec import Output, VaeSpec
 
 _FORCE = "pass --force-compare to compare anyway"
 _ORDER_SEED = 1
@@ -108,6 +108,8 @@ def _check_same_model(path: Path, then: VaeSpec, now: VaeSpec) -> None:
     pairs = {name: (getattr(then, name), getattr(now, name)) for name in names}
     pairs["latents"] = (_described(then), _described(now))
     pairs["channels"] = (_kinds(then), _kinds(now))
+    pairs["data_range"] = (_limits(then.outputs[0]), _limits(now.outputs[0]))
+    pairs["more_outputs"] = (_more(then), _more(now))
     differing = [f"{name} {old} instead of {new}" for name, (old, new) in pairs.items() if old != new]
     if differing:
         raise SpecError(f"the baseline must be a bundle of the same model, but {path} has {'; '.join(differing)}")
@@ -120,6 +122,19 @@ def _described(vae: VaeSpec) -> str:
 def _kinds(vae: VaeSpec) -> str:
     """Returns what the channels are, without their names, units and noise, which are no work."""
     return ", ".join(f"{channel.kind} {channel.width}" for channel in vae.channels)
+
+
+def _limits(output: Output) -> str:
+    """Returns an output's range; of one that nothing bounds it is that of some samples, which is no work either."""
+    return str(output.data_range) if output.range_is_strict else "unbounded"
+
+
+def _more(vae: VaeSpec) -> str:
+    found = [
+        f"{output.name} ({output.meaning} like a {output.data} {list(output.shape)}, {_limits(output)})"
+        for output in vae.more_outputs
+    ]
+    return ", ".join(found) or "none"
 
 
 def _check_shared(wanted: Sequence[str], known: Collection[str]) -> None:

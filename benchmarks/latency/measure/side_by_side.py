@@ -16,18 +16,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pocketvae.benchmarks.latency.analyse.shift import pairs_needed
-from pocketvae.benchmarks.latency.analyse.verdicts import judge_pairs
+from pocketvae.benchmarks.latency.analyse.verdicts import LOOKS, judge_pairs, launches_needed
 from pocketvae.benchmarks.latency.measure.worker_client import BenchClient, start_worker
 from pocketvae.benchmarks.latency.messages import HandleLostError, Load, Loaded, Measure
 from pocketvae.benchmarks.latency.results import ArtifactComparison, Verdict
 from pocketvae.errors import PocketVaeError
 from pocketvae.progress import Progress, ProgressCallback
 
-_LOOKS = 3
 # Launches at each look, in addition to the minimum that the level needs.
 _SPARE_LAUNCHES = 2
-_GROWTH = (1.0, 1.5, 2.5)
+_GROWTH = (1.0, 1.5, 2.5)  # one for each of LOOKS
 _FIRST_CALLS, _WARMUP_S = 10, 0.03
 _BLOCK_S, _FEWEST_VALUES, _MOST_VALUES, _BLOCK_WARMUPS = 0.012, 3, 200, 3
 _BLOCK_PAIRS = 2
@@ -85,8 +83,9 @@ def compare(
     if not contests:
         return [], {}
     rng = random.Random(seed)  # noqa: S311 - an order, not a secret
-    alpha = level / (len(contests) * _LOOKS)
-    first = pairs_needed(alpha) + _SPARE_LAUNCHES
+    alpha = level / (len(contests) * LOOKS)
+    needed = launches_needed(alpha)
+    first = needed + _SPARE_LAUNCHES
     found, open_contests = Contests(), list(contests)
     decided: dict[str, ArtifactComparison] = {}
     launches = 0
@@ -99,7 +98,7 @@ def compare(
             progress(Progress(stage="comparing", done=launches, total=target, detail=detail))
         for contest in open_contests:
             ratios = found.log_ratios.get(contest.artifact, [])
-            if len(ratios) >= pairs_needed(alpha):
+            if len(ratios) >= needed:
                 threads = contest.new.threads
                 decided[contest.artifact] = judge_pairs(contest.artifact, threads, ratios, margin=margin, alpha=alpha)
         open_contests = [c for c in open_contests if _is_open(c.artifact, decided, found.problems)]

@@ -173,7 +173,8 @@ def _notes(bench: BenchResult) -> list[str]:
 
 def _comparison(comparison: BaselineComparison) -> Table:
     how = "in turns, side by side" if comparison.side_by_side else "with results that were measured before"
-    margin, sure = f"{comparison.margin * 100:.3g}%", f"{1 - comparison.level:.0%}"
+    # Either bound may fail at the level.
+    margin, sure = f"{comparison.margin * 100:.3g}%", f"{1 - 2 * comparison.level:.0%}"
     caption = (
         f"{margin} slower is allowed; compared {how}; 'detectable' is the smallest slowdown that would have been "
         f"proven; intervals hold for all artifacts together at {sure}"

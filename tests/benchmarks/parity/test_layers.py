@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -11,6 +12,8 @@ from pocketvae.benchmarks.parity.results import NOT_FINITE_DB, Layer
 from pocketvae.benchmarks.parity.verify import add_layers, verify_in_detail
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.cli.main import main
+from pocketvae.export.convert import pixels_onnx, pixels_tflite
+from pocketvae.spec import Component, Format, Precision
 
 
 def layers(*ratios):
@@ -132,6 +135,25 @@ def test_equal_files_are_equal_everywhere(tmp_path, bundles, capsys):
     assert main(["verify", str(bundle), "--layers", "--html", str(tmp_path / "r.html"), "--quiet"]) == 0
     assert "3 layers, all equal" in capsys.readouterr().out
     assert "Layer by layer" in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize("format", Format)
+def test_an_image_that_is_rounded_to_pixels_is_no_bad_layer(tmp_path, bundles, tflite_models, format):
+    """Pixels once counted as 0 to 255, whatever they stand for."""
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    right, change = (bundle.path / "decoder.float32.onnx").read_bytes(), pixels_onnx.with_pixels
+    if format is Format.TFLITE:
+        right, change = tflite_models.decoder(bundles.right_weight(), bundles.SIDE), pixels_tflite.with_pixels
+    contents = {Precision.FLOAT32: right, Precision.FLOAT16: change(right, Component.DECODER, (0.0, 1.0))}
+    records = []
+    for precision, content in contents.items():
+        name = f"decoder.{precision}.{format}"
+        (bundle.path / name).write_bytes(content)
+        file = bundles._file(bundle.path, name)
+        records.append(replace(bundle.manifest.artifacts[0], precision=precision, format=format, file=file))
+    (report,) = layer_reports(replace(bundle, manifest=replace(bundle.manifest, artifacts=tuple(records))))
+    assert [layer.name for layer in report.layers if layer.sqnr_db is None] == ["flat", "p", "image"]
+    assert (report.first_bad, report.looking_changed, report.unmatched) == (None, 0, ())
 
 
 def test_without_a_float32_file_it_says_so(tmp_path, bundles):

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from pocketvae.errors import ManifestError, SpecError
+from pocketvae.export.convert import pixels_onnx
 from pocketvae.export.convert.batches_tflite import add_batches
 from pocketvae.export.convert.pixels_tflite import with_pixels
 from pocketvae.formats.tflite.model import main_signature, read_model, schema, write_model
+from pocketvae.runtimes.base import Optimizations
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.runtimes.taps import Tapped, tap
 from pocketvae.spec import Component, Format
@@ -92,3 +94,15 @@ def test_pixels_stand_for_the_range_of_images(tflite_models, image_range):
     x = np.float32([image_range[0], 0, 1]).reshape(1, 1, 3, 1)
     found = tap(Format.TFLITE, content, {"x": x}, ["image"], image_range=image_range)["image"]
     np.testing.assert_allclose(found.rows(), np.abs(x), atol=1.01 / 255)
+
+
+@pytest.mark.parametrize("format", Format)
+def test_pixels_that_a_file_returns_stand_for_the_range_of_images_too(files, format):
+    """Layers of decoders that return pixels once counted as 0 to 255."""
+    make = with_pixels if format is Format.TFLITE else pixels_onnx.with_pixels
+    content = make(files[format], Component.DECODER, (-1.0, 1.0))
+    found = list(tap(format, content, {"z": Z}, image_range=(-1.0, 1.0)).values())[-1]
+    assert found.rows().dtype == np.uint8
+    with open_runner(content, format, optimizations=Optimizations.OFF) as runner:
+        image = runner.run_samples({"z": Z}, (-1.0, 1.0))["image"]
+    assert np.array_equal(found.real().reshape(image.shape), image)

@@ -18,6 +18,7 @@ from pocketvae.bundle.bundle import open_bundle
 from pocketvae.documents import encode
 from pocketvae.errors import ChannelError, ManifestError, ParityError, SpecError
 from pocketvae.fields import Channel, ChannelKind
+from pocketvae.outputs import Meaning, Output
 from pocketvae.progress import ignore_progress
 from pocketvae.system.environment import current_environment
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
@@ -88,6 +89,15 @@ def test_the_field_in_which_models_differ_is_named(tmp_path, bundle, bundles):
 
 def test_what_training_learns_is_no_other_model(tmp_path, bundles):
     def made(name, degrees, channels):
+        # Of samples, since nothing bounds them.
+        noise = Output(
+            name="spread",
+            data=DataKind.SEQUENCE,
+            shape=(18, 2),
+            meaning=Meaning.LOG_VAR,
+            data_range=(-degrees, 1.0),
+            range_is_strict=False,
+        )
         vae = VaeSpec(
             data=DataKind.SEQUENCE,
             data_shape=(18, 2),
@@ -95,6 +105,9 @@ def test_what_training_learns_is_no_other_model(tmp_path, bundles):
             likelihood=Likelihood.STUDENT_T,
             channels=channels,
             degrees_of_freedom=degrees,
+            data_range=(-degrees, degrees),
+            range_is_strict=False,
+            more_outputs=(noise,),
         )
         return bundles.make_bundle(tmp_path / name, vae=vae)
 
@@ -106,6 +119,12 @@ def test_what_training_learns_is_no_other_model(tmp_path, bundles):
     other = replace(vae, channels=(Channel(), Channel(kind=ChannelKind.BINARY)))
     (old / "manifest.json").write_text(encode(replace(manifest, vae=other)))
     with pytest.raises(SpecError, match="channels real 1, binary 1 instead of real 1, real 1$"):
+        opened(old, new)
+    vae = replace(manifest.vae, range_is_strict=True, more_outputs=())
+    (old / "manifest.json").write_text(encode(replace(manifest, vae=vae)))
+    with pytest.raises(
+        SpecError, match=r"data_range \(-4\.5, 4\.5\) instead of unbounded; .*more_outputs none instead of"
+    ):
         opened(old, new)
 
 

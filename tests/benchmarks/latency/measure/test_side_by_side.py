@@ -65,6 +65,12 @@ def test_an_undecided_artifact_is_launched_again_and_the_others_are_not(launches
     assert compared[1].pairs == 30
 
 
+def test_a_lax_level_has_launches_enough_to_prove_a_pass(launches, tmp_path, bundles):
+    path = bundles.make_bundle(tmp_path / "b")
+    compared, _ = run(contests(path, path), level=0.9)
+    assert {item.artifact: item.verdict for item in compared}["encoder.float32.onnx"] is Verdict.PASS
+
+
 def test_nothing_to_compare_is_no_error():
     assert run([]) == ([], {})
 
