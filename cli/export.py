@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from pocketvae.cli import arguments as common
 from pocketvae.cli import external_models as external_models
 from pocketvae.cli import models, quantization, serving
-from pocketvae.cli.outputs import check_apart
 from pocketvae.cli.quantization import seed_warnings
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import NothingMadeError, SpecError
@@ -167,12 +166,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.run is None and arguments.decoder is None and arguments.vae is None:
         raise SpecError("export needs a RUN, or a user-supplied model with --decoder FILE or --vae FILE")
     common.check_replaceable(arguments.out, MANIFEST_NAME, force=arguments.force)
-    if arguments.android_test is not None:
-        _check_android_folder(arguments)
+    serving.check_android_folder(arguments)
     chips, compiled = _chips(arguments)
     config = _config(arguments, chips)
-    if arguments.android_test is not None and len(config.batches) > 1:
-        _check_android_formats(config)
     serving.check(arguments, config)
     _check_compiled(compiled, config.artifacts)
     if chips or compiled:
@@ -187,12 +183,7 @@ def run(arguments: argparse.Namespace) -> int:
                 terminal.warn(f"not made: {other}")
             raise
     code = max(_print(result, arguments.out, terminal), _warn_of_unserved(result, compiled, terminal))
-    if arguments.serving is not None:
-        serving.write(arguments, terminal)
-    # Last: what no phone can test is known for certain only now.
-    if arguments.android_test is not None:
-        _write_android_test(arguments, terminal)
-    return code
+    return max(code, serving.write(arguments, result, terminal))
 
 
 def _warn_of_unserved(result: ExportResult, compiled: Sequence[Chip], terminal: Terminal) -> int:
@@ -203,32 +194,6 @@ def _warn_of_unserved(result: ExportResult, compiled: Sequence[Chip], terminal: 
     for line in lines:
         terminal.warn(line)
     return 1 if lines else 0
-
-
-def _check_android_folder(arguments: argparse.Namespace) -> None:
-    from pocketvae.export import ANDROID_TEST_NAME, check_android_test
-
-    check_apart("--android-test", arguments.out, arguments.android_test)
-    common.check_replaceable(arguments.android_test, ANDROID_TEST_NAME, force=arguments.force)
-    check_android_test(arguments.android_test, force=arguments.force)
-
-
-def _check_android_formats(config: ExportConfig) -> None:
-    """Refuses a test of TFLite files of several batch sizes alone, of which there would be none."""
-    if all(artifact.format is Format.TFLITE for artifact in config.artifacts):
-        raise SpecError(
-            "--android-test cannot run TFLite files of several batch sizes, and no others are to be made: leave "
-            "--batch at 1, or add onnx to --formats"
-        )
-
-
-def _write_android_test(arguments: argparse.Namespace, terminal: Terminal) -> None:
-    from pocketvae.bundle.bundle import open_bundle
-    from pocketvae.export import write_android_test
-
-    for line in write_android_test(open_bundle(arguments.out), arguments.android_test, force=arguments.force):
-        terminal.note(f"not in the test for Android: {line}")
-    terminal.line(f"test for Android: {arguments.android_test}")
 
 
 def _config(arguments: argparse.Namespace, chips: Sequence[Chip]) -> ExportConfig:

@@ -130,7 +130,7 @@ class _Measurement:
         if reason:
             self._notes.append(f"the change of the ELBO was not tested: {reason}")
             return
-        components = (Component.DECODER, Component.ENCODER)
+        components: tuple[Component, ...] = (Component.DECODER, Component.ENCODER)
         if nll_reason(self._vae):
             self._notes.append(f"the change of -log p(x) was not tested: {nll_reason(self._vae)}")
             # An encoder draws latents of its own, of which log p(z) differs: without it a worse ELBO may be the larger.

@@ -11,13 +11,19 @@ _SHORT = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # What ends a line in JavaScript, Swift or an editor, and what no source text shows.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069]")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Of C++, Kotlin, Swift and JavaScript, beside Python's: a name that one of them lacks is not worth the confusion.
+# What C++20, Kotlin, Swift and JavaScript's modules reserve, beside Python: a name that one of them lacks is not worth
+# the confusion. Words that mean something in some places alone, such as `data` in Kotlin, are names.
 _WORDS = frozenset(keyword.kwlist) | frozenset(
     """
-    auto bool catch char const default delete do double enum explicit export extern false float fun func function goto
-    guard init inline int interface let long mutable namespace new null nullptr object operator package private
-    protected public self short signed sizeof static struct super switch template this throw throws true typedef
-    typename typeof union unsigned using val var virtual void volatile when where
+    alignas alignof and_eq Any arguments asm associatedtype auto bitand bitor bool case catch char char16_t char32_t
+    char8_t co_await co_return co_yield compl concept const const_cast consteval constexpr constinit debugger
+    decltype default defer deinit delete do double dynamic_cast enum eval explicit export extends extension extern
+    fallthrough false fileprivate float friend fun func function goto guard implements init inline inout instanceof
+    int interface internal let long mutable namespace new nil noexcept not_eq null nullptr object operator or_eq
+    package precedencegroup private protected protocol public register reinterpret_cast repeat requires rethrows
+    Self self short signed sizeof static static_assert static_cast struct subscript super switch template this
+    thread_local throw throws true typealias typedef typeid typename typeof union unsigned using val var virtual
+    void volatile wchar_t when where xor xor_eq
     """.split()  # noqa: SIM905, a page of quotes
 )
 

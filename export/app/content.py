@@ -23,8 +23,10 @@ MARKER = "pocketvae-app.json"
 Files = dict[str, str | bytes]
 # What builds and editors leave in a project.
 _MADE = frozenset(
-    {".build", ".dart_tool", ".gradle", ".idea", ".swiftpm", "Pods", "build", "node_modules", "package-lock.json"}
-    | {"local.properties", "pubspec.lock", ".DS_Store"}
+    {".gradle", ".idea", ".kotlin", "build", "local.properties"}
+    | {".build", ".swiftpm", "DerivedData", "Package.resolved", "Podfile.lock", "Pods", "xcuserdata"}
+    | {".dart_tool", ".flutter-plugins", ".flutter-plugins-dependencies", "pubspec.lock"}
+    | {"node_modules", "package-lock.json", ".DS_Store"}
 )
 
 

@@ -13,10 +13,8 @@ _DEFAULT = "PocketvaeApp"
 # Beside the words of `escapes`: of Java, since Kotlin packages become folders and classes of it, of Dart and Swift.
 _WORDS = frozenset(
     """
-    abstract actor assert boolean byte covariant deinit deferred dynamic extension external factory fileprivate final
-    finally goto implements in init inout internal is late library mixin native of on open part precedencegroup
-    protocol repeat required rethrows rethrow set get show hide strictfp subscript sync async synchronized throws
-    transient type typealias void volatile any some
+    abstract actor any base boolean byte covariant deferred dynamic external factory final get hide late library
+    mixin native of on open part required rethrow sealed set show some strictfp sync synchronized transient type
     """.split()  # noqa: SIM905, a page of quotes
 )
 # Of the classes and modules that a project has besides.

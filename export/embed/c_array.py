@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import SpecError
+from pocketvae.errors import ManifestError, SpecError
+from pocketvae.formats.tflite.model import main_signature, signature_tensors, view_model
 from pocketvae.portability.ethos_u import EthosU
 from pocketvae.portability.vela import VELA_VERSION, compile_for
 from pocketvae.spec import Component, Format, Precision, TensorSpec
@@ -63,12 +65,13 @@ def embed_in_c(
         )
     name = c_name(artifact)
     check_untouched(out, {f"{name}.h": "", f"{name}.cc": ""})
-    content, note = bundle.artifact_path(artifact).read_bytes(), ""
+    original = bundle.artifact_path(artifact).read_bytes()
+    content, note = original, ""
     if chip:
-        estimate = compile_for(EthosU.parse(chip), content, artifact_name)
+        estimate = compile_for(EthosU.parse(chip), original, artifact_name)
         content, note = estimate.compiled, f"// Compiled for {estimate.chip.describe()} by vela {VELA_VERSION}.\n"
     with staged_directory(out, force=force) as staging:
-        write_text(staging / f"{name}.h", c_header(artifact, content, note))
+        write_text(staging / f"{name}.h", c_header(artifact, original, len(content), note))
         write_text(staging / f"{name}.cc", c_source(artifact, content, note))
     return out / f"{name}.h", out / f"{name}.cc"
 
@@ -78,14 +81,20 @@ def c_name(artifact: ArtifactRecord) -> str:
     return f"{artifact.component}_{artifact.precision}"
 
 
-def c_header(artifact: ArtifactRecord, content: bytes, note: str = "") -> str:
-    """Returns the header: the array, and the interface as constants; `note` is a line of comment."""
+def c_header(artifact: ArtifactRecord, original: bytes, size_bytes: int, note: str = "") -> str:
+    """Returns the header: the array, and the interface as constants.
+
+    Args:
+        artifact: Its record.
+        original: The file in the bundle, whose signature names inputs and outputs; vela drops that.
+        size_bytes: Of the array.
+        note: A line of comment.
+
+    Raises:
+        ManifestError: the file is damaged, or has no signature with the tensors of the record.
+    """
     name = c_name(artifact)
     guard = f"POCKETVAE_{name.upper()}_H_"
-    tensors = [
-        *_constants(name, "input", artifact.inputs),
-        *_constants(name, "output", artifact.outputs),
-    ]
     lines = [
         f"// {artifact.name}, SHA-256 {artifact.file.sha256}.",
         *note.splitlines(),
@@ -97,9 +106,9 @@ def c_header(artifact: ArtifactRecord, content: bytes, note: str = "") -> str:
         "#include <cstdint>",
         "",
         f"extern const unsigned char {name}_data[];",
-        f"constexpr std::size_t {name}_size_bytes = {len(content)};",
+        f"constexpr std::size_t {name}_size_bytes = {size_bytes};",
         "",
-        *tensors,
+        *_interface(artifact, original),
         "",
         f"#endif  // {guard}",
     ]
@@ -121,14 +130,36 @@ def c_bytes(content: bytes) -> str:
     return "\n".join("    " + " ".join(f"0x{byte:02x}," for byte in row) for row in rows)
 
 
-def _constants(name: str, role: str, tensors: Sequence[TensorSpec]) -> list[str]:
+def _interface(artifact: ArtifactRecord, content: bytes) -> list[str]:
+    model = view_model(content)
+    signature, graph, name = main_signature(model), model.subgraphs[0], c_name(artifact)
+    try:
+        return [
+            *_constants(name, "input", artifact.inputs, _places(signature.inputs, graph.inputs)),
+            *_constants(name, "output", artifact.outputs, _places(signature.outputs, graph.outputs)),
+        ]
+    except KeyError as e:
+        raise ManifestError(
+            f"{artifact.name} has no input or output {e}, of which the manifest tells: export the bundle again"
+        ) from e
+
+
+def _places(entries: Sequence[Any], order: Any) -> dict[str, int]:
+    """Returns where the file lists its inputs or outputs, by name: the manifest's order may be another."""
+    places = {int(number): place for place, number in enumerate(order)}
+    return {name: places[number] for name, number in signature_tensors(entries).items() if number in places}
+
+
+def _constants(name: str, role: str, tensors: Sequence[TensorSpec], places: Mapping[str, int]) -> list[str]:
     lines = []
-    for index, tensor in enumerate(tensors):
+    for tensor in tensors:
         prefix = f"{name}_{role}_{tensor.name}"
         size = 1
         for dimension in tensor.shape:
             size *= dimension
-        lines.append(f"// {role} {index}: {tensor.name}, {tensor.dtype}[{', '.join(map(str, tensor.shape))}]")
+        shape = ", ".join(map(str, tensor.shape))
+        lines.append(f"// {role} {places[tensor.name]}: {tensor.name}, {tensor.dtype}[{shape}]")
+        lines.append(f"constexpr std::size_t {prefix}_index = {places[tensor.name]};")
         lines.append(f"constexpr std::size_t {prefix}_elements = {size};")
         if tensor.quantization is not None:
             # real = scale * (integer - zero_point)

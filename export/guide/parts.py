@@ -24,8 +24,13 @@ _FUNCTIONS: Mapping[Component, str] = {
 # Small and fast on a CPU first. int16x8 has no fast kernels there, int8_io takes integers.
 _PREFERRED = (Precision.INT8, Precision.DYNAMIC_INT8, Precision.FLOAT16, Precision.FLOAT32)
 _PLAIN = ("float32", "int32")
-# Names of the code itself.
-_LOCAL = frozenset({"check", "inputs", "outputs", "position", "results", "value", "values"})
+# Names of the code itself: in C++, JavaScript and Python, and in Kotlin and Swift.
+_LOCAL = frozenset(
+    {"check", "dequantize", "inputs", "memory_", "model_", "np", "ort", "outputs", "position", "quantize", "results"}
+    | {"run", "session_", "value", "values"}
+    | set(Component)
+)
+_MEMBERS = frozenset({"model", "numbers", "outputs", "runner", "session"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +52,10 @@ class Tensor:
 
     @property
     def camel_name(self) -> str:
-        """Its variable in Kotlin and Swift: `zLogVar` of `z_log_var`."""
+        """Its variable in Kotlin and Swift, likewise: `zLogVar` of `z_log_var`."""
         first, *rest = self.name.split("_")
-        return c_identifier(first + "".join(word.capitalize() for word in rest))
+        name = c_identifier(first + "".join(word.capitalize() for word in rest))
+        return f"{name}_" if name in _MEMBERS else name
 
     @property
     def dtype(self) -> str:

@@ -47,7 +47,7 @@ def write_triton(bundle: Bundle, folder: Path, *, force: bool = False) -> tuple[
     check_triton(folder, force=force)
     artifacts = [item for item in bundle.manifest.artifacts if item.format is Format.ONNX]
     if not artifacts:
-        raise SpecError("the bundle has no ONNX file, which Triton serves: export with --formats onnx as well")
+        raise SpecError(f"the bundle has no ONNX file, which Triton serves: {_remedy(bundle)}")
     names = tuple(map(model_name, artifacts))
     page = render("pocketvae.export.guide", "triton.md.j2", _values(bundle, artifacts))
     hashes = file_hashes({_README: page})
@@ -64,6 +64,13 @@ def write_triton(bundle: Bundle, folder: Path, *, force: bool = False) -> tuple[
         record = {"bundle": bundle.manifest.name, "models": sorted(names), "files": hashes}
         write_text(staging / _RECORD, json.dumps(record, indent=2, sort_keys=True) + "\n")
     return names
+
+
+def _remedy(bundle: Bundle) -> str:
+    asked = [item for item in bundle.manifest.failures if item.artifact.endswith(f".{Format.ONNX}")]
+    if not asked:
+        return "export with --formats onnx as well"
+    return f"none could be made, {asked[0].artifact} because {asked[0].reason}"
 
 
 def _files_of(model: str) -> tuple[str, str]:

@@ -74,12 +74,14 @@ async function show() {
 async function render() {
   const { z } = state;
   const decoder = chosen();
-  const result = await models.decode(decoder.file, z, label(), bundle.latents);
+  // The output that holds the data has the name of its kind.
+  const run = (file) => models.decode(file, z, label(), bundle.latents, bundle.data);
+  const result = await run(decoder.file);
   state.times = [...state.times, result.ms].slice(-KEPT_TIMES);
   const draw = (id, values, range) => paint(byId(id), values, bundle.data, bundle.data_shape, range);
   draw("image", result.item, bundle.data_range);
   if (reference) {
-    const original = decoder.file === reference.file ? result : await models.decode(reference.file, z, label(), bundle.latents);
+    const original = decoder.file === reference.file ? result : await run(reference.file);
     draw("original", original.item, bundle.data_range);
     const difference = result.item.map((value, i) => Math.abs(value - original.item[i]));
     const span = bundle.data_range[1] - bundle.data_range[0];

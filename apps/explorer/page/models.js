@@ -22,15 +22,17 @@ function labelOf(session, label) {
   return session.inputNames.includes("label") ? { label: new ort.Tensor("int32", Int32Array.of(label), [1]) } : {};
 }
 
-// Runs a decoder; returns its item as a Float32Array and the milliseconds that the runtime took.
-export async function decode(file, z, label, latents) {
+// Runs a decoder; returns its item, the output of that name, as a Float32Array and the milliseconds that the runtime took.
+export async function decode(file, z, label, latents, output) {
   const session = await open(file);
   const feeds = {};
   for (const { name, values, shape } of parts(z, latents)) feeds[name] = new ort.Tensor("float32", values, [1, ...shape]);
   Object.assign(feeds, labelOf(session, label));
   const start = performance.now();
   const found = await session.run(feeds);
-  return { item: found[session.outputNames[0]].data, ms: performance.now() - start };
+  const ms = performance.now() - start;
+  // A file may have several, and not the data first.
+  return { item: found[output].data, ms };
 }
 
 // Runs a learned prior on noise; returns the latent.

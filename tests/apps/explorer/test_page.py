@@ -88,6 +88,32 @@ console.log(JSON.stringify([0, 0.25, 0.5, 0.75, 1].map((share) => spherical(firs
     np.testing.assert_allclose(run_javascript(code), between(ends[0], ends[1], 5, LatentPath.SPHERICAL), rtol=1e-5)
 
 
+# What models.js takes of onnxruntime-web, for a decoder whose first output is not its image.
+RUNTIME = """
+const outputs = { x_log_var: { data: Float32Array.of(9) }, image: { data: Float32Array.of(1) } };
+export const env = { wasm: {} };
+export class Tensor {}
+export const InferenceSession = {
+  create: async () => ({ inputNames: ["z"], outputNames: Object.keys(outputs), run: async () => outputs }),
+};
+"""
+
+
+def test_of_several_outputs_the_page_shows_the_data(tmp_path):
+    for name in ("models.js", "latents.js"):
+        shutil.copy(PAGE / name, tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "runtime").mkdir()
+    (tmp_path / "runtime/ort.wasm.bundle.min.mjs").write_text(RUNTIME)
+    code = f"""
+globalThis.fetch = async () => new Response("");
+const {{ decode }} = await import({json.dumps((tmp_path / "models.js").as_uri())});
+const {{ item }} = await decode("d.onnx", [0, 0], 0, [{{ name: "z", shape: [2] }}], "image");
+console.log(JSON.stringify([...item]));
+"""
+    assert run_javascript(code) == [1]
+
+
 @pytest.mark.parametrize("high", [1.0, 255.0, 7.3])
 def test_pixels_in_javascript_are_the_same(high):
     steps = np.arange(-1, 256, dtype=np.float32) + np.float32(0.5)

@@ -15,6 +15,10 @@ NASTY = [
     'a"b', "a'b", "a\\", "a\\n", "a\nb", "a\r\nb", "`a`", "a|b", "${x}", "$x", "\\(x)", "*/ x /*", "a\u2028b",
     "</script>", "\x00\x07", "grün 雪 🙂", "??/", '"""', "\u202eabc", "%s", "{{ x }}", "a\ud800b",
 ]  # fmt: skip
+RESERVED = [
+    "case", "register", "friend", "xor", "co_await", "extends", "instanceof", "debugger", "arguments", "defer", "nil",
+    "fallthrough", "extension", "repeat", "protocol", "internal", "typealias", "associatedtype", "await",
+]  # fmt: skip
 
 
 def whole(text):
@@ -63,6 +67,12 @@ def test_templates_inside_literals_are_not_expanded():
 def test_a_name_is_one_in_every_language(text, name):
     assert escapes.c_identifier(text) == name
     assert escapes.is_identifier(name)
+
+
+@pytest.mark.parametrize("word", RESERVED)
+def test_a_word_of_one_language_is_a_name_in_none(word):
+    assert not escapes.is_identifier(word)
+    assert escapes.c_identifier(word) == f"{word}_"
 
 
 @pytest.mark.parametrize("text", NASTY)

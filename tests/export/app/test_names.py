@@ -5,6 +5,11 @@ import pytest
 from pocketvae.errors import SpecError
 from pocketvae.export.app.names import checked_name, default_name
 
+RESERVED = [
+    "class", "Class", "fun", "Fun", "IN", "final", "Native", "Type", "late", "inout", "Int", "Case", "Extends",
+    "Instanceof", "defer", "Fallthrough", "Function", "synchronized", "Rethrow",
+]  # fmt: skip
+
 
 @pytest.mark.parametrize("name", ["Digits", "faceMaker2", "A", "my_app", "x" * 50])
 def test_an_identifier_is_kept(name):
@@ -17,9 +22,7 @@ def test_what_is_no_identifier_is_refused(name):
         checked_name(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["class", "Class", "fun", "Fun", "IN", "final", "Native", "Type", "late", "inout", "Int"]
-)
+@pytest.mark.parametrize("name", RESERVED)
 def test_words_of_a_language_are_refused_in_any_case(name):
     # A package in Kotlin is the name in small letters.
     with pytest.raises(SpecError, match="must not be a word of Kotlin, Java, Swift or Dart"):

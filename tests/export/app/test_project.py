@@ -60,6 +60,25 @@ def test_a_folder_that_exists_is_kept(tmp_path):
     assert (tmp_path / "app/mine.txt").read_text() == "mine"
 
 
+LEFT_BY = {
+    Platform.ANDROID: ".gradle/a .kotlin/sessions/a .idea/a build/a app/build/a local.properties",
+    Platform.IOS: ".build/a .swiftpm/xcode/a Package.resolved xcuserdata/a DerivedData/a",
+    Platform.WEB: "node_modules/a package-lock.json",
+    Platform.FLUTTER: ".dart_tool/a build/a pubspec.lock .flutter-plugins .flutter-plugins-dependencies .idea/a",
+    Platform.REACT_NATIVE: "node_modules/a package-lock.json",
+}
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_what_tools_leave_in_a_project_is_nobodys(tmp_path, platform):
+    write_app(demo_folder(), platform, tmp_path / "app")
+    ignored = (tmp_path / "app/.gitignore").read_text("utf-8").split()
+    for name in (*LEFT_BY[platform].split(), *(f"{line.strip('/')}/a" for line in ignored if line.endswith("/"))):
+        (tmp_path / "app" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "app" / name).touch()
+    write_app(demo_folder(), platform, tmp_path / "app", force=True)
+
+
 def test_nothing_is_left_of_a_project_that_could_not_be_written(tmp_path, monkeypatch):
     written = []
 

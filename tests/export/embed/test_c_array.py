@@ -5,9 +5,11 @@ import shutil
 import subprocess
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pocketvae.bundle.bundle import open_bundle
+from pocketvae.bundle.demo import demo_folder
 from pocketvae.bundle.manifest import ArtifactRecord, FileRecord
 from pocketvae.cli.main import main
 from pocketvae.documents import encode
@@ -15,8 +17,9 @@ from pocketvae.errors import ManifestError, OutputExistsError, SpecError
 from pocketvae.export.embed.c_array import c_header, c_source, embed_in_c
 from pocketvae.spec import Component, Format, Precision, Quantization, TensorSpec
 from pocketvae.system.files import sha256_bytes
+from tests.tflite_models import decoder
 
-CONTENT = bytes(range(256)) * 3 + b"\x00end"
+CONTENT = decoder(np.linspace(-1, 1, 108).reshape(3, 36), 6)
 
 
 def record(content=CONTENT):
@@ -57,12 +60,28 @@ def test_files_that_others_put_beside_it_stay(bundle, tmp_path):
 
 
 def test_the_header_holds_the_interface():
-    header = c_header(record(), CONTENT)
+    header = c_header(record(), CONTENT, len(CONTENT))
     assert f"constexpr std::size_t decoder_int8_io_size_bytes = {len(CONTENT)};" in header
     assert "constexpr std::size_t decoder_int8_io_output_image_elements = 36;" in header
     assert "constexpr float decoder_int8_io_input_z_scale = 1e-05f;" in header
     assert "constexpr std::int32_t decoder_int8_io_input_z_zero_point = -128;" in header
     assert sha256_bytes(CONTENT) in header
+
+
+def test_the_header_numbers_inputs_and_outputs_as_the_file_lists_them():
+    bundle = open_bundle(demo_folder())
+    encoder = bundle.manifest.artifact("encoder.int8.tflite")
+    header = c_header(encoder, bundle.artifact_path(encoder).read_bytes(), 1)
+    assert [item.name for item in encoder.outputs] == ["z_mean", "z_log_var"]
+    assert "// output 1: z_mean, float32[1, " in header
+    assert "constexpr std::size_t encoder_int8_output_z_mean_index = 1;" in header
+    assert "constexpr std::size_t encoder_int8_output_z_log_var_index = 0;" in header
+
+
+def test_a_file_without_a_tensor_of_the_manifest_is_refused():
+    other = replace(record(), outputs=(replace(record().outputs[0], name="picture"),))
+    with pytest.raises(ManifestError, match="has no input or output 'picture', of which the manifest tells"):
+        c_header(other, CONTENT, 1)
 
 
 def test_a_compiler_takes_it_and_finds_the_same_bytes(bundle, tmp_path):

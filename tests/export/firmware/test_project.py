@@ -1,5 +1,6 @@
 """Firmware projects, built with this machine's compiler and run on TensorFlow Lite Micro's kernels."""
 
+import platform
 import re
 import shutil
 import subprocess
@@ -10,13 +11,21 @@ import pytest
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import OutputExistsError, SpecError, TargetError
 from pocketvae.export.firmware import project
-from pocketvae.export.firmware.check import EXAMPLE, run_here, write_interface
+from pocketvae.export.firmware.check import EXAMPLE, SELF_TEST, run_here, write_interface
 from pocketvae.export.firmware.choice import choose_artifact
+from pocketvae.export.firmware.code import PACKAGE, golden_files
+from pocketvae.export.firmware.goldens import ExpectedOutput, SelfTest
 from pocketvae.export.firmware.plan import plan_firmware
 from pocketvae.export.firmware.project import write_firmware
+from pocketvae.export.firmware.tensors import Interface, Tensor
+from pocketvae.export.firmware.window import window_of
+from pocketvae.fields import Channel
 from pocketvae.portability.vela import vela_step
+from pocketvae.reporting.templates import render
 from pocketvae.runtimes.base import Optimizations
 from pocketvae.runtimes.litert import LiteRtRunner
+from pocketvae.spec import TensorSpec
+from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
 
 FILES = """
 CMakeLists.txt README.md board.h board_host.cc cortex-m.cmake golden_data.cc golden_data.h main.cc model_data.cc
@@ -137,6 +146,75 @@ def test_other_parts_of_a_model_of_signals_pass(component, precision, signal_bun
     assert (f"kMeans[Model::kChannels] = {{{mean!r}f" in text) == firmware.window.is_normalized
 
 
+# A model that returns its input, with what the self-test calls.
+MODEL = """
+#include "golden_data.h"
+#define POCKETVAE_ARENA_BYTES 1
+namespace pocketvae {
+struct Model {
+  static constexpr size_t kSteps = 8, kChannels = 2, kInputSize_x = 16, kOutputSize_y = 16;
+  static inline float values[16], ring[16];
+  static inline size_t count = 0;
+  static bool begin() { return true; }
+  static size_t arena_used_bytes() { return 1; }
+  static bool run() {
+    for (size_t i = 0; count >= 16 && i < 16; ++i) values[i] = ring[(count + i) % 16];
+    return true;
+  }
+  static void push(const float* step) {
+    for (size_t i = 0; i < 2; ++i) ring[count++ % 16] = (step[i] - golden_means[i]) / golden_scales[i];
+  }
+  static void clear() { count = 0; }
+  static bool window_is_finite() { return !__builtin_isnan(ring[(count - 2) % 16]); }
+  static void set_x(size_t index, float value) { values[index] = value; }
+  static float get_y(size_t index) { return values[index]; }
+  static const float* output_y() { return values; }
+};
+}  // namespace pocketvae
+"""
+
+
+@pytest.mark.parametrize("model", [MODEL, MODEL.replace("(count + i)", "i")], ids=["right", "not oldest first"])
+def test_a_right_ring_passes_however_far_from_zero_its_channels_are(tmp_path, compiler, model):
+    channels = (Channel(name="hertz", mean=50.0, scale=0.02), Channel(name="pascal", mean=101325.0, scale=100.0))
+    vae = VaeSpec(
+        data=DataKind.SEQUENCE,
+        data_shape=(8, 2),
+        latents=vector_latent(3),
+        likelihood=Likelihood.GAUSSIAN,
+        noise_scale=0.1,
+        channels=channels,
+    )
+    x, y = (Tensor(spec=TensorSpec(name=n, dtype="float32", shape=(1, 8, 2)), name=n, index=0) for n in "xy")
+    values = np.random.default_rng(0).normal(size=(1, 16)).astype(np.float32)
+    limit = {"metric": "max_abs", "limit": 1e-5, "text": "y max_abs"}
+    interface, window = Interface(inputs=(x,), outputs=(y,)), window_of(vae, (x,), None)
+    test = SelfTest(
+        inputs=(values,), outputs=(ExpectedOutput(tensor=y, values=values, limits=()),), run=None, unchecked=()
+    )
+    shown = {
+        "artifact": "a",
+        "interface": interface,
+        "window": window,
+        "has_categories": False,
+        "is_scorer": False,
+        "close_share": 0.01,
+        "outputs": [{"tensor": y, "p99_limit": 0.0, "close_limit": 0.0, "limits": [limit]}],
+    }
+    files = {
+        **golden_files(test, interface, window, ""),
+        "pocketvae_model.h": model,
+        "self_test.cc": render(PACKAGE, "self_test.cc.cpp.j2", shown),
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    command = [compiler, "-std=c++17", "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "program"]
+    subprocess.run([*command, *(tmp_path / name for name in SELF_TEST)], check=True)
+    done = subprocess.run([tmp_path / "program"], capture_output=True, text=True, check=False)
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAIL")]
+    assert failed == ([] if model == MODEL else ["FAIL ring buffer: y as without it, sample 0"])
+
+
 @pytest.mark.parametrize(("component", "precision"), [("decoder", "int8_io"), ("decoder", "int8"), ("encoder", "int8")])
 def test_images_in_integers_pass(component, precision, tiny_bundle, checked):
     _, firmware, result = checked(tiny_bundle, component=component, precision=precision)
@@ -155,6 +233,10 @@ def test_cmake_builds_the_model(bundle, tmp_path, tflm):
         ["cmake", "-S", tmp_path / "fw", "-B", tmp_path / "build", *options], capture_output=True, text=True, check=True
     )
     assert "only the model is built and no program: set TFLM_DIR" in " ".join(configured.stderr.split())
+    # As TensorFlow Lite Micro's Makefile names it.
+    system = {"Darwin": "osx"}.get(platform.system(), platform.system().lower())
+    cache = (tmp_path / "build" / "CMakeCache.txt").read_text()
+    assert f"TFLM_TARGET:STRING={system}_{platform.machine()}_default_gcc\n" in cache
     subprocess.run(["cmake", "--build", tmp_path / "build"], capture_output=True, check=True)
     assert (tmp_path / "build" / "libpocketvae_model.a").is_file()
 

@@ -125,6 +125,16 @@ VAES = {
             Output(name="slant", data=DataKind.VECTOR, shape=()),
         ),
     ),
+    # Names of the code itself, and an encoder of five outputs of two types.
+    "names": VaeSpec(
+        data_shape=(28, 28, 1),
+        latents=(
+            Latent(name="codes", shape=(7, 7), codes=64),
+            Latent(name="inputs", shape=(3,)),
+            Latent(name="model", shape=(2,)),
+        ),
+        more_outputs=(Output(name="outputs", data=DataKind.VECTOR, shape=(2,)),),
+    ),
     "flat": VaeSpec(data_shape=(28, 28, 1), latents=vector_latent(2), flat=(Component.ENCODER, Component.DECODER)),
 }
 
@@ -217,6 +227,30 @@ def test_code_returns_several_posteriors_and_integer_codes_as_what_they_are():
         assert text in codes
 
 
+def test_kotlin_code_returns_any_number_of_outputs_of_two_types():
+    three, five = (embed_guide(manifest(VAES[name])) for name in ("mixed", "names"))
+    assert "fun encode(x: FloatArray): Triple<IntArray, FloatArray, FloatArray>" in three
+    assert "return Triple(codesBuffer.readInt(), " in three
+    assert "fun encode(x: FloatArray): List<Any>" in five
+    assert "return listOf(codesBuffer.readInt(), " in five
+
+
+def test_names_of_the_code_itself_are_not_hidden_by_tensors():
+    page = embed_guide(manifest(VAES["names"]))
+    for text in (
+        "fun decode(codes: IntArray, inputs: FloatArray, model_: FloatArray)",
+        "func decode(codes: [Int32], inputs: [Float], model_: [Float])",
+        "input_buffers_(value(model_.CreateInputBuffers()))",
+    ):
+        assert text in page, text
+
+
+def test_cpp_code_takes_items_without_a_copy():
+    page = embed_guide(manifest(VAES["grey"]))
+    assert page.count(" encode(const std::array<float, 784>& x) {") == 2
+    assert page.count(" generate(std::array<int32_t, 1> seed, std::array<int32_t, 1> index) {") == 2
+
+
 def test_code_returns_all_of_several_outputs_and_says_which_are_the_data():
     page = embed_guide(manifest(VAES["outputs"]))
     for text in (
@@ -243,7 +277,7 @@ def write_blocks(guide, language, folder, ending):
 
 
 # These are enough for every branch of a template: labels and one channel, several channels and none, several outputs.
-COMPILED = ("colour", "conditional", "outputs")
+COMPILED = ("colour", "conditional", "outputs", "names")
 
 
 @pytest.mark.parametrize("name", COMPILED)

@@ -3,13 +3,15 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pocketvae.export.guide import embed_guide
 from pocketvae.spec import Component
-from tests.export.guide.test_page import VAES, manifest, stream_blocks, stream_guide, write_blocks
+from pocketvae.vae_spec import class_label
+from tests.export.guide.test_page import STREAM, VAES, manifest, stream_blocks, stream_guide, write_blocks
 
 
 def test_cpp_code_that_watches_a_stream_compiles(tmp_path, compile_cpp):
@@ -62,6 +64,13 @@ def test_the_javascript_code_scores_the_last_time_steps_of_a_stream(tmp_path):
 
 def test_only_windows_of_a_stream_are_watched():
     assert "class Watcher" not in embed_guide(manifest(VAES["grey"], components=(Component.SCORER,)))
+
+
+def test_a_watcher_is_promised_only_where_there_is_one():
+    labelled = replace(STREAM, conditions=class_label(10))
+    for vae, promised in ((STREAM, True), (labelled, False)):
+        page = embed_guide(manifest(vae, components=(Component.SCORER,)))
+        assert ("`Watcher` keeps the last 8 time steps" in page, "class Watcher" in page) == (promised, promised)
 
 
 def test_swift_code_that_watches_a_stream_has_right_types(tmp_path, check_swift):

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from pocketvae.bundle.bundle import open_bundle
+from pocketvae.bundle.manifest import FailureRecord
+from pocketvae.cli import export
 from pocketvae.errors import OutputExistsError, SpecError
-from pocketvae.export import check_triton, write_triton
+from pocketvae.export import ExportResult, check_triton, write_triton
 from pocketvae.export.guide.triton import configuration
 from pocketvae.spec import Format, TensorSpec
 
@@ -123,6 +125,11 @@ def test_what_cannot_be_served_is_refused(tmp_path):
     lite = tuple(item for item in bundle.manifest.artifacts if item.format is Format.TFLITE)
     with pytest.raises(SpecError, match="has no ONNX file, which Triton serves"):
         write_triton(replace(bundle, manifest=replace(bundle.manifest, artifacts=lite)), tmp_path / "models")
+    failures = (FailureRecord(artifact="decoder.int8.onnx", reason="it has no kernel."),)
+    with pytest.raises(SpecError, match="none could be made, decoder.int8.onnx because it has no kernel"):
+        write_triton(
+            replace(bundle, manifest=replace(bundle.manifest, artifacts=lite, failures=failures)), tmp_path / "models"
+        )
     assert not (tmp_path / "models").exists()
     write_triton(bundle, tmp_path / "models")
     with pytest.raises(OutputExistsError, match="exists: choose another output"):
@@ -177,6 +184,22 @@ def test_onnx_must_be_among_what_is_made(refused, tmp_path, monkeypatch):
     Path("models/mine").touch()
     refused("models has files of yours, which --force would delete: mine; ", *words, "--force")
     assert not Path("bundle").exists()
+
+
+def test_where_no_onnx_file_could_be_made_the_rest_is_written(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("decoder.keras").write_bytes(b"")
+    manifest, written = open_bundle("demo").manifest, []
+    lite = tuple(item for item in manifest.artifacts if item.format is Format.TFLITE)
+    result = ExportResult(manifest=replace(manifest, artifacts=lite), over_budget={})
+    monkeypatch.setattr(export, "_export", lambda *_: result)
+    monkeypatch.setattr(export, "_write_android_test", lambda *_: written.append(True))
+    words = ("export", "--decoder", "decoder.keras", "--out", "bundle", "--android-test", "test")
+    outcome = command(*words, "--serving", "triton:models")
+    assert outcome.code == 1
+    assert "no ONNX file could be made, and Triton serves no other: models was not written" in outcome.err
+    assert written
+    assert not Path("models").exists()
 
 
 @pytest.mark.parametrize(
