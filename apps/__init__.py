@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     )
     from pocketvae.apps.generation.walks import Interpolation, Traversal, interpolate, traverse
     from pocketvae.apps.latents_file import check_latents_output, encode_images, write_latents
-    from pocketvae.apps.sources import SourceImages, load_images, load_items, load_training_images, load_training_items
+    from pocketvae.apps.sources import SourceImages, load_images, load_items
+    from pocketvae.apps.training_sources import load_training_images, load_training_items
 
 _MODULES = {
     "pocketvae.apps.anomaly.calibration": (
@@ -139,6 +140,8 @@ _MODULES = {
         "SourceImages",
         "load_images",
         "load_items",
+    ),
+    "pocketvae.apps.training_sources": (
         "load_training_images",
         "load_training_items",
     ),

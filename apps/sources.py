@@ -12,14 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data import image_files
-from pocketvae.data.dataset import load_splits
 from pocketvae.data.embedded import MNIST
 from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.image_decoder import resized
 from pocketvae.data.image_folder import SUFFIXES, FolderListing, list_folder, read_images, read_numbered_images
 from pocketvae.data.item_files import ItemFile
 from pocketvae.data.timeline import Timeline
-from pocketvae.data.values import ValueSet, load_value_splits, load_values
+from pocketvae.data.values import ValueSet, load_values
 from pocketvae.data.window_values import selected
 from pocketvae.data.windows import WHOLE, Windowing
 from pocketvae.errors import DataError, NotFiniteValuesError, SpecError
@@ -218,13 +217,13 @@ def load_items(
         DataError: the source is missing, empty or damaged, or an item is not what the model takes.
         SpecError: `resize` is on, and the data are not images; or `windowing` is given, and they are not sequences.
     """
-    _check_windowing(vae, windowing)
+    check_windowing(vae, windowing)
     if vae.data is DataKind.IMAGE:
         filed = None if in_memory else _in_their_file(source, vae, count)
         return filed or load_images(source, vae, resize=resize, count=count, progress=progress)
-    _check_no_resize(vae, resize=resize)
+    check_no_resize(vae, resize=resize)
     _check_count(count, kind_of(vae.data).noun)
-    return _of_values(load_values(source, vae, windowing), in_memory=in_memory).first(count)
+    return of_values(load_values(source, vae, windowing), in_memory=in_memory).first(count)
 
 
 def _in_their_file(source: str, vae: VaeSpec, count: int | None) -> SourceImages | None:
@@ -243,68 +242,8 @@ def _in_their_file(source: str, vae: VaeSpec, count: int | None) -> SourceImages
     return SourceImages(images=images, names=tuple(map(str, range(len(images)))), labels=None)
 
 
-def load_training_images(
-    source: str,
-    vae: VaeSpec,
-    *,
-    resize: bool = False,
-    trained_on: int = 0,
-    progress: ProgressCallback = ignore_progress,
-) -> tuple[SourceImages, SourceImages]:
-    """Loads a source as training does; returns its training images and its validation images.
-
-    Args:
-        source: A source as for training: `mnist`, or a folder, an `.npz`, `.npy` or idx file.
-        vae: The interface of the model.
-        resize: Scale images to the model's size and convert between grey and colour.
-        trained_on: How many images the model has learned from, if that is known: with the key `validation_images` they
-            are more than the split has.
-        progress: Called while a folder is read.
-
-    Raises:
-        DataError: the source is missing, damaged, too small or of mixed image sizes, or does not fit the model.
-    """
-    splits = load_splits(source, progress=progress, size=vae.image_shape[:2] if resize else None)
-    moved = trained_on - len(splits.train)
-    if 0 < moved < len(splits.validation):
-        splits = splits.with_validation(len(splits.validation) - moved)
-    of_folder = source != MNIST and Path(source).is_dir() and not image_files.idx_files(Path(source))
-    classes = splits.label_count() if of_folder and splits.train.labels is not None else None
-    train, validation = (
-        from_array(part.images, part.labels, splits.name, vae, count=None, resize=resize)
-        for part in (splits.train, splits.validation)
-    )
-    return replace(train, folder_classes=classes), replace(validation, folder_classes=classes)
-
-
-def load_training_items(
-    source: str,
-    vae: VaeSpec,
-    *,
-    resize: bool = False,
-    windowing: Windowing = WHOLE,
-    in_memory: bool = True,
-    trained_on: int = 0,
-    progress: ProgressCallback = ignore_progress,
-) -> tuple[SourceImages, SourceImages]:
-    """Loads images like `load_training_images`, or data of another kind, of which a tenth is held out.
-
-    Windows are arrays, see `load_items`.
-
-    Raises:
-        DataError: the source is missing, damaged or too small, or its items are not what the model takes.
-        SpecError: `resize` is on, and the data are not images; or `windowing` is given, and they are not sequences.
-    """
-    _check_windowing(vae, windowing)
-    if vae.data is DataKind.IMAGE:
-        return load_training_images(source, vae, resize=resize, trained_on=trained_on, progress=progress)
-    _check_no_resize(vae, resize=resize)
-    splits = load_value_splits(source, vae, windowing)
-    train, held_out = (_of_values(part, in_memory=in_memory) for part in (splits.train, splits.test))
-    return train, held_out
-
-
-def _of_values(items: ValueSet, *, in_memory: bool) -> SourceImages:
+def of_values(items: ValueSet, *, in_memory: bool) -> SourceImages:
+    """Returns items that are not images, with the names that they have or their numbers."""
     names = items.names or tuple(str(index) for index in range(len(items)))
     values = items.whole() if in_memory else items.values
     return SourceImages(
@@ -316,12 +255,22 @@ def _of_values(items: ValueSet, *, in_memory: bool) -> SourceImages:
     )
 
 
-def _check_no_resize(vae: VaeSpec, *, resize: bool) -> None:
+def check_no_resize(vae: VaeSpec, *, resize: bool) -> None:
+    """Checks that `resize`, which is for images, is off for other data.
+
+    Raises:
+        SpecError: it is on.
+    """
     if resize:
         raise SpecError(f"--resize is for images, but this model is of {vae.data}s: leave it out")
 
 
-def _check_windowing(vae: VaeSpec, windowing: Windowing) -> None:
+def check_windowing(vae: VaeSpec, windowing: Windowing) -> None:
+    """Checks that how recordings are cut is only said of sequences, and which columns also of vectors.
+
+    Raises:
+        SpecError: it is said of other data.
+    """
     of_columns = vae.data is DataKind.VECTOR and replace(windowing, channels=()) == WHOLE
     if windowing != WHOLE and vae.data is not DataKind.SEQUENCE and not of_columns:
         raise SpecError(

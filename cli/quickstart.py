@@ -198,7 +198,7 @@ def _watch(bundle: Path, out: Path, terminal: Terminal) -> bytes:
     from pocketvae.apps import Choice, Sampling, calibrate, image_features, load_items, score_result
     from pocketvae.apps.anomaly.scores import ScoreKind, scores
     from pocketvae.apps.anomaly.timeline import timeline_svg
-    from pocketvae.apps.sources import load_training_items
+    from pocketvae.apps.training_sources import load_training_items
     from pocketvae.cli.detection import print_detection
     from pocketvae.data.windows import Windowing
     from pocketvae.system.files import write_text

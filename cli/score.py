@@ -124,6 +124,7 @@ def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Ter
         resize=arguments.resize,
         windowing=models.windowing(arguments),
         in_memory=False,
+        trained_on=int(bundle.manifest.training.get("training_images", 0)),
         progress=terminal.step,
     )
     calibration = calibrate(
@@ -166,6 +167,10 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
         raise DataError(f"{arguments.calibration} does not exist: create it from normal {plural} with --calibrate")
     calibration = decode(Calibration, arguments.calibration.read_bytes(), str(arguments.calibration))
     calibration.check_bundle(bundle, chosen)
+    if calibration.pools_noise(bundle.vae):
+        terminal.warn(
+            "the calibration is older, and its elbo and reconstruction have one noise for all channels: calibrate again"
+        )
     if models.choice(arguments).precision is not calibration.precision:
         terminal.warn(f"the thresholds were fitted with {calibration.precision}: calibrate with the same --precision")
     with contextlib.ExitStack() as stack:
@@ -174,12 +179,21 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
         )
         if arguments.timeline is not None and found.items.timeline is None:
             raise DataError(f"--timeline is for recordings, but {arguments.images} is not one: leave it out")
-        normal = None
+        normal, normal_timeline = None, None
         if arguments.normal is not None:
-            normal = stack.enter_context(
+            known = stack.enter_context(
                 _scored(bundle, arguments.normal, None, calibration, arguments, terminal, part=".normal")
-            ).values
-        result = score_result(calibration, chosen, found.items.names, found.values, normal, found.items.timeline)
+            )
+            normal, normal_timeline = known.values, known.items.timeline
+        result = score_result(
+            calibration,
+            chosen,
+            found.items.names,
+            found.values,
+            normal,
+            found.items.timeline,
+            normal_timeline,
+        )
         _write(result, found, normal, arguments, bundle.vae)
         print_detection(result, terminal)
         terminal.line(

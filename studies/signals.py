@@ -30,7 +30,7 @@ import pocketvae
 from pocketvae.apps import Choice, Sampling, SourceImages, calibrate, image_features
 from pocketvae.apps.anomaly.detection import detect
 from pocketvae.apps.anomaly.scores import scores
-from pocketvae.apps.sources import load_training_items
+from pocketvae.apps.training_sources import load_training_items
 from pocketvae.bundle.run import open_run
 from pocketvae.cli.terminal import Terminal
 from pocketvae.data.windows import Windowing

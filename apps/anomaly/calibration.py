@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pocketvae.apps.anomaly.features import Features, Sampling, image_features
+from pocketvae.apps.anomaly.features import Features, Sampling, has_channel_noise, image_features
 from pocketvae.apps.anomaly.offsets import OffsetDensity, fit_offsets
 from pocketvae.apps.anomaly.scores import NormalDensity, ScoreKind, fit_density, score_kinds, scores
 from pocketvae.apps.choice import Choice
@@ -22,7 +22,8 @@ from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.spec import STRICT, Precision
 from pocketvae.vae_spec import DataKind, VaeSpec
 
-SCHEMA_VERSION = 3
+# 4: without a `noise_scale`, likelihoods have the noise of each channel.
+SCHEMA_VERSION = 4
 
 
 def _of_items(document: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +43,8 @@ class Calibration:
         samples: L, latents per item.
         seed: Seed of their noise.
         data: The kind of data.
-        noise_scale: Standard deviation that the Gaussian likelihood uses, of values scaled to 0 and 1.
+        noise_scale: Standard deviation that the Gaussian likelihood uses, of values scaled to 0 and 1. None where the
+            VAE says the noise of each channel, which is used then; files before version 4 have one for all channels.
         density: Density of the features of normal items; None without posteriors.
         offset: Density of their mean errors by channel; None where there is no such score, and in files of version 2.
         false_positive_rate: The largest expected share of other normal items above each threshold, averaged over the
@@ -62,7 +64,7 @@ class Calibration:
     samples: int
     seed: int
     data: DataKind
-    noise_scale: float
+    noise_scale: float | None
     density: NormalDensity | None
     offset: OffsetDensity | None = None
     false_positive_rate: float
@@ -75,6 +77,10 @@ class Calibration:
     def sampling(self) -> Sampling:
         """How latents are drawn."""
         return Sampling(samples=self.samples, seed=self.seed)
+
+    def pools_noise(self, vae: VaeSpec) -> bool:
+        """Whether the scores have one noise for all channels though the VAE says that of each: in older files."""
+        return self.noise_scale is not None and has_channel_noise(vae)
 
     def check_bundle(self, bundle: ModelBundle, chosen: ScoreKind | None = None) -> None:
         """Checks that the calibration was fitted to this bundle.
@@ -97,8 +103,11 @@ class Calibration:
             # Files of version 2 know no offsets, and do for all other scores.
             if kind not in self.thresholds and (kind is not ScoreKind.OFFSET or kind is chosen)
         ]
-        if missing or (self.density is None and bundle.vae.has_posterior):
-            names = ", ".join(missing) or ScoreKind.DENSITY
+        if self.density is None and bundle.vae.has_posterior and not missing:
+            missing = [ScoreKind.DENSITY]
+        lacks_noise = self.noise_scale is None and not has_channel_noise(bundle.vae)
+        if missing or lacks_noise:
+            names = ", ".join(missing) or "noise_scale"
             raise ManifestError(f"the calibration does not hold what this bundle needs ({names}): calibrate it again")
 
 
@@ -135,7 +144,7 @@ def calibrate(
     _check_rate(false_positive_rate, len(held_out), plural, len(fitted) + len(held_out))
     features = image_features(bundle, fitted, choice, sampling, label, progress)
     _check_finite(features, fitted, bundle.vae)
-    noise_scale = bundle.vae.noise_scale or float(np.sqrt(features.square_error.mean() / features.pixels)) or 1.0
+    noise_scale = None if has_channel_noise(bundle.vae) else _noise_scale(features, bundle.vae)
     density = fit_density(features) if bundle.vae.has_posterior else None
     offset = None if features.offsets is None else fit_offsets(features.offsets)
     others = image_features(bundle, held_out, choice, sampling, label, progress)
@@ -157,6 +166,10 @@ def calibrate(
         fitted_items=len(fitted),
         held_out_items=len(held_out),
     )
+
+
+def _noise_scale(features: Features, vae: VaeSpec) -> float:
+    return vae.noise_scale or float(np.sqrt(features.square_error.mean() / features.pixels)) or 1.0
 
 
 def _check_finite(features: Features, items: SourceImages, vae: VaeSpec) -> None:

@@ -7,7 +7,7 @@ watches a recording as time goes on, window by window, and knows a window's scor
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +24,13 @@ Flags = npt.NDArray[np.bool_]
 # The share of normal items up to which a partial area is taken, as the DCASE challenge on machine sound takes it.
 FALSE_ALARM_SHARE = 0.1
 _CONFIDENCE = 0.95
+_NORMAL_QUANTILE = 1.96
 # Resamples: of few items many, of many items fewer, so that intervals take seconds.
 _MOST_RESAMPLES, _FEWEST_RESAMPLES, _RESAMPLED_ITEMS = 1000, 200, 2_000_000
-# Neighbouring windows resemble each other: resampled one by one, they would make intervals too narrow.
-_MOST_BLOCKS = 50
+# Neighbouring windows resemble each other: resampled one by one, they would make intervals too narrow. Where they share
+# time steps, what is resampled is as long as two windows at least, and too few of these say nothing.
+_MOST_BLOCKS, _FEWEST_BLOCKS = 50, 5
+_WINDOWS_LONG = 2
 _DAY_S = 86_400.0
 
 
@@ -37,8 +40,8 @@ class Estimate:
 
     Attributes:
         value: On all items.
-        low: Lower end of the interval of 95 %, by the bootstrap.
-        high: Its upper end.
+        low: Lower end of the interval of 95 %, by the bootstrap; 0 where overlapping windows are too few for one.
+        high: Its upper end; 1 where they are.
     """
 
     __pydantic_config__ = STRICT
@@ -138,7 +141,15 @@ def partial_auroc(normal: Doubles, anomalous: Doubles, share: float = FALSE_ALAR
     return 0.5 * (1 + (area - least) / (share - least))
 
 
-def detect(values: Doubles, anomalous: Flags, threshold: float, timeline: Timeline | None, seed: int = 0) -> Detection:
+def detect(
+    values: Doubles,
+    anomalous: Flags,
+    threshold: float,
+    timeline: Timeline | None,
+    seed: int = 0,
+    *,
+    sources: Sequence[Timeline | int] = (),
+) -> Detection:
     """Compares scores with the truth.
 
     Args:
@@ -147,6 +158,8 @@ def detect(values: Doubles, anomalous: Flags, threshold: float, timeline: Timeli
         threshold: Above which there is an alarm.
         timeline: Where the items lie, if they are windows of recordings.
         seed: Of the bootstrap.
+        sources: Of items from several sources, one behind another, for the intervals: where each one's windows lie, or
+            how many items it has if they are no windows of recordings.
 
     Raises:
         DataError: all items are normal, or all are anomalies.
@@ -154,9 +167,11 @@ def detect(values: Doubles, anomalous: Flags, threshold: float, timeline: Timeli
     if anomalous.all() or not anomalous.any():
         kind = "an anomaly" if anomalous.all() else "normal"
         raise DataError(f"areas need normal items and anomalies, but every one of the {len(values)} items is {kind}")
-    blocks = _blocks(len(values), timeline)
+    sources = sources or (len(values) if timeline is None else timeline,)
+    blocks, overlap = _blocks(sources), any(isinstance(one, Timeline) and _overlap(one) > 1 for one in sources)
     auroc_, auprc, partial = (
-        _estimate(measure, values, anomalous, blocks, seed) for measure in (auroc, average_precision, partial_auroc)
+        _estimate(measure, values, anomalous, blocks, seed, overlap=overlap)
+        for measure in (auroc, average_precision, partial_auroc)
     )
     return Detection(
         normal=int((~anomalous).sum()),
@@ -209,12 +224,20 @@ def _covered(timeline: Timeline, chosen: Flags) -> int:
     return total
 
 
-def _blocks(count: int, timeline: Timeline | None) -> npt.NDArray[np.intp]:
+def _blocks(sources: Sequence[Timeline | int]) -> npt.NDArray[np.intp]:
     """Returns `[N]`, the number of each item's block: items are independent, windows in runs of neighbours."""
-    if timeline is None:
-        return np.arange(count)
-    size = max(1, math.ceil(count / _MOST_BLOCKS))
-    runs = np.zeros(count, np.intp)
+    parts: list[npt.NDArray[np.intp]] = []
+    for source in sources:
+        own: npt.NDArray[np.intp] = np.arange(source) if isinstance(source, int) else _runs(source)
+        parts.append(own + (int(parts[-1].max()) + 1 if parts else 0))
+    return np.concatenate(parts)
+
+
+def _runs(timeline: Timeline) -> npt.NDArray[np.intp]:
+    """Returns `[N]`, the number of each window's run of neighbours."""
+    overlap = _overlap(timeline)
+    size = max(1, math.ceil(len(timeline) / _MOST_BLOCKS), _WINDOWS_LONG * overlap if overlap > 1 else 1)
+    runs = np.zeros(len(timeline), np.intp)
     block = -1
     for recording in range(len(timeline.names)):
         own = np.flatnonzero(timeline.recordings == recording)
@@ -224,14 +247,26 @@ def _blocks(count: int, timeline: Timeline | None) -> npt.NDArray[np.intp]:
     return runs
 
 
+def _overlap(timeline: Timeline) -> int:
+    """Returns how many windows a time step is in at most; 1 where they do not overlap."""
+    steps = np.diff(timeline.starts)[np.diff(timeline.recordings) == 0]
+    return math.ceil(timeline.length / max(1, int(steps.min()))) if len(steps) else 1
+
+
 def _estimate(
     measure: Callable[[Doubles, Doubles], float],
     values: Doubles,
     anomalous: Flags,
     blocks: npt.NDArray[np.intp],
     seed: int,
+    *,
+    overlap: bool,
 ) -> Estimate:
     """Returns a figure and its percentile interval; a resample without one of the classes gets one item of it."""
+    value = measure(values[~anomalous], values[anomalous])
+    block_count = int(blocks.max()) + 1
+    if overlap and block_count < _FEWEST_BLOCKS:
+        return Estimate(value=value, low=0.0, high=1.0)
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(blocks == block) for block in np.unique(blocks)] if _is_grouped(blocks) else None
     found = []
@@ -248,8 +283,22 @@ def _estimate(
         found.append(measure(values[chosen][~flags], values[chosen][flags]))
     tail = (1 - _CONFIDENCE) / 2
     low, high = np.quantile(found, [tail, 1 - tail])
-    value = measure(values[~anomalous], values[anomalous])
-    return Estimate(value=value, low=float(min(low, value)), high=float(max(high, value)))
+    low, high = min(float(low), value), max(float(high), value)
+    if overlap:
+        wider = _widening(block_count)
+        low, high = max(0.0, value - wider * (value - low)), min(1.0, value + wider * (high - value))
+    return Estimate(value=value, low=low, high=high)
+
+
+def _widening(blocks: int) -> float:
+    """Returns how much wider an interval of a mean of few blocks is than the percentiles of its bootstrap.
+
+    The quantile of Student's t lies beyond the normal one (the first term of its expansion, Abramowitz and Stegun
+    26.7.5), and resamples have the variance of a population (Hesterberg, What Teachers Should Know About the Bootstrap,
+    2015).
+    """
+    free = blocks - 1
+    return math.sqrt(blocks / free) * (1 + (_NORMAL_QUANTILE**2 + 1) / (4 * free))
 
 
 def _is_grouped(blocks: npt.NDArray[np.intp]) -> bool:

@@ -17,9 +17,9 @@ from pocketvae.errors import NotFiniteValuesError, SpecError
 from pocketvae.models.components import Decoder, Encoder, Posterior
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.gaussian import kl_to_standard_normal, reparameterize
-from pocketvae.numerics.likelihoods import own_noise_log_likelihood
+from pocketvae.numerics.likelihoods import has_elbo, own_noise_log_likelihood
 from pocketvae.numerics.noise import normal_noise
-from pocketvae.numerics.scoring import Scoring, at_mean_nats
+from pocketvae.numerics.scoring import ArrayOperations, Scoring, at_mean_nats, columns_of, reconstruction_parts
 from pocketvae.numerics.spectrogram import model_items
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
@@ -68,6 +68,7 @@ class Features:
         cross_entropy_nats: `[N]`, sum over pixels, mean over L latents, pixels being probabilities; of images alone.
         own_noise_nats: `[N]`, -log p(x|z) with the noise that the decoder returns, mean over L latents; of those that
             return it.
+        channel_nats: `[N]`, -log p(x|z) with the noise of each channel, mean over L latents; see `has_channel_noise`.
         png_bits: `[N]`, the length of the image as PNG; of images alone.
         at_mean_nats: `[N]`, what a `scorer` computes; of bundles that have one.
         offsets: `[N, C]`, the mean error of each channel; of sequences and tables, see `has_offsets`.
@@ -81,6 +82,7 @@ class Features:
     mean_variance: Doubles | None = None
     cross_entropy_nats: Doubles | None = None
     own_noise_nats: Doubles | None = None
+    channel_nats: Doubles | None = None
     png_bits: Doubles | None = None
     at_mean_nats: Doubles | None = None
     offsets: Doubles | None = None
@@ -104,16 +106,24 @@ class Features:
         columns = (np.log(self.square_error + tiny), self.mean_norm, np.log(self.mean_variance + tiny))
         return np.stack(columns, axis=1)
 
-    def reconstruction_nats(self, vae: VaeSpec, noise_scale: float) -> Doubles:
+    def reconstruction_nats(self, vae: VaeSpec, noise_scale: float | None) -> Doubles:
         """Returns -log p(x|z) up to a constant, mean over L latents, `[N]`.
 
-        Bernoulli: the cross-entropy. Of a decoder that returns its noise: the density of Gaussians with it. All others:
-        that of a Gaussian with one standard deviation. Of an image's pixels from 0 to 1, of other data in their unit.
+        Bernoulli: the cross-entropy. Of a decoder that returns its noise: the density of Gaussians with it. Without a
+        `noise_scale`: the VAE's own, with the noise of each channel. All others: the density of a Gaussian with one
+        standard deviation. Of an image's pixels from 0 to 1, of other data in their unit.
+
+        Raises:
+            SpecError: there is no `noise_scale`, and the noise of the channels is not known.
         """
         if vae.likelihood is Likelihood.BERNOULLI and self.cross_entropy_nats is not None:
             return self.cross_entropy_nats
         if self.own_noise_nats is not None:
             return self.own_noise_nats
+        if noise_scale is None:
+            if self.channel_nats is None:
+                raise SpecError("noise_scale must be given where the VAE does not say the noise of each channel")
+            return self.channel_nats
         span = 1.0 if vae.data is DataKind.IMAGE else vae.range_span
         gaussian: Doubles = self.pixel_nats(noise_scale) + self.pixels * (np.log(span) - np.log(_LEVELS))
         return gaussian
@@ -123,6 +133,11 @@ class Features:
         constant = self.pixels * (0.5 * np.log(2 * np.pi * noise_scale**2) + np.log(_LEVELS))
         nats: Doubles = 0.5 * self.sampled_square_error / noise_scale**2 + constant
         return nats
+
+
+def has_channel_noise(vae: VaeSpec) -> bool:
+    """Whether a VAE of sequences or vectors says p(x|z) with the noise of each channel, which no output replaces."""
+    return vae.data is not DataKind.IMAGE and vae.own_noise is None and has_elbo(vae)
 
 
 def image_features(
@@ -172,6 +187,7 @@ def _found(
         names = ["square_error", "sampled_square_error", "mean_norm"]
         names += ["kl_nats", "mean_variance"] if decoder.vae.has_posterior else []
         names += ["own_noise_nats"] if decoder.vae.own_noise else []
+        names += ["channel_nats"] if has_channel_noise(decoder.vae) else []
         names += ["at_mean_nats"] if scoring else []
         beyond = {name: np.full(1, np.inf) for name in names}
         width = decoder.vae.data_shape[-1]
@@ -213,9 +229,8 @@ def _chunk(
         found["offsets"] = mean_errors(target, _unit(vae, of_mean))
     if is_image:
         found["png_bits"] = np.array([8.0 * len(png_bytes(image)) for image in items])
-    if posterior.z_log_var is None:
-        own = {"own_noise_nats": -own_noise_log_likelihood(vae, x, outputs)} if vae.own_noise else {}
-        return {**found, **own, "sampled_square_error": at_mean}
+    if posterior.z_log_var is None or not vae.has_posterior:  # Of codes it is minus infinity.
+        return {**found, **_noise_nats(vae, x, outputs), "sampled_square_error": at_mean}
     z_mean, z_log_var = posterior.z_mean.astype(np.float64), posterior.z_log_var.astype(np.float64)
     found["kl_nats"] = np.asarray(kl_to_standard_normal(z_mean, z_log_var), np.float64)
     found["mean_variance"] = np.exp(z_log_var).mean(axis=1)
@@ -234,9 +249,22 @@ def _of_draw(
     found = {"sampled_square_error": _square_error(target, decoded)}
     if vae.data is DataKind.IMAGE:
         found["cross_entropy_nats"] = _cross_entropy(target, decoded)
+    return {**found, **_noise_nats(vae, x, outputs)}
+
+
+def _noise_nats(
+    vae: VaeSpec, x: npt.NDArray[Any], outputs: Mapping[str, npt.NDArray[np.float32]]
+) -> dict[str, Doubles]:
+    """Returns -log p(x|z) where the decoder returns its noise, or the VAE says that of each channel."""
     if vae.own_noise:
-        found["own_noise_nats"] = -own_noise_log_likelihood(vae, x, outputs)
-    return found
+        return {"own_noise_nats": -own_noise_log_likelihood(vae, x, outputs)}
+    if not has_channel_noise(vae):
+        return {}
+    shape = (len(x), *vae.data_shape)
+    target, decoded = (values.astype(np.float64).reshape(shape) for values in (x, outputs[vae.output]))
+    # As a scorer computes it, which clips probabilities so that integers have the same.
+    parts = reconstruction_parts(ArrayOperations(), target, decoded, columns_of(vae))
+    return {"channel_nats": np.asarray(parts.sum(axis=1))}
 
 
 def _latents(

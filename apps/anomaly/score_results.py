@@ -122,6 +122,7 @@ def score_result(
     values: Mapping[ScoreKind, Doubles],
     normal: Mapping[ScoreKind, Doubles] | None = None,
     timeline: Timeline | None = None,
+    normal_timeline: Timeline | None = None,
 ) -> ScoreResult:
     """Compares scores with the calibration's thresholds, and with the truth where it is known.
 
@@ -132,12 +133,13 @@ def score_result(
         values: `[N]` scores.
         normal: Scores of known normal items: all others are anomalies then.
         timeline: Of items that are windows of recordings, with the truth.
+        normal_timeline: Of the known normal items, if they are windows of recordings.
 
     Raises:
         DataError: the truth is known, and all items are normal or all are anomalies.
     """
     threshold = calibration.thresholds[chosen]
-    detection = _detection(calibration.thresholds, values, normal, timeline)
+    detection = _detection(calibration.thresholds, values, normal, timeline, normal_timeline)
     return ScoreResult(
         bundle=calibration.bundle,
         chosen=chosen,
@@ -155,6 +157,7 @@ def _detection(
     values: Mapping[ScoreKind, Doubles],
     normal: Mapping[ScoreKind, Doubles] | None,
     timeline: Timeline | None,
+    normal_timeline: Timeline | None,
 ) -> dict[ScoreKind, Detection]:
     if timeline is not None and timeline.truth is not None:
         truth = timeline.anomalous()
@@ -167,6 +170,7 @@ def _detection(
             np.arange(len(normal[kind]) + len(value)) >= len(normal[kind]),
             thresholds[kind],
             None,
+            sources=(normal_timeline or len(normal[kind]), timeline or len(value)),
         )
         for kind, value in values.items()
     }

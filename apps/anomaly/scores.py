@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.apps.anomaly.features import Doubles, Features
+from pocketvae.apps.anomaly.features import Doubles, Features, has_channel_noise
 from pocketvae.apps.anomaly.offsets import OffsetDensity, has_offsets
 from pocketvae.apps.sources import SourceImages
 from pocketvae.errors import DataError, SpecError
@@ -112,11 +112,19 @@ def approximations(vae: VaeSpec) -> tuple[str, ...]:
             f"{_named(densities)} N(0, I) instead of the learned prior {vae.prior}: prefer density or reconstruction"
         )
     treated = [kind for kind in _OF_LIKELIHOOD if kind in kinds and not (vae.own_noise and kind in _WITH_OWN_NOISE)]
-    if vae.likelihood not in (Likelihood.BERNOULLI, Likelihood.GAUSSIAN) and treated:
+    if treated and not _is_own_likelihood(vae):
         found.append(
             f"{_named(treated, 'treat')} the likelihood, {vae.likelihood}, as a Gaussian with one standard deviation"
         )
     return tuple(found)
+
+
+def _is_own_likelihood(vae: VaeSpec) -> bool:
+    """Whether scores use the likelihood of the VAE itself."""
+    if vae.data is DataKind.IMAGE:
+        return vae.likelihood in (Likelihood.BERNOULLI, Likelihood.GAUSSIAN)
+    has_one_noise = vae.likelihood is Likelihood.GAUSSIAN and not vae.channels and vae.noise_scale is not None
+    return has_one_noise or has_channel_noise(vae)
 
 
 def score_kinds(vae: VaeSpec, *, has_scorer: bool = False) -> tuple[ScoreKind, ...]:
@@ -164,7 +172,7 @@ def _named(kinds: Sequence[ScoreKind], verb: str = "use") -> str:
 def scores(
     features: Features,
     vae: VaeSpec,
-    noise_scale: float,
+    noise_scale: float | None,
     density: NormalDensity | None,
     offset: OffsetDensity | None = None,
 ) -> Mapping[ScoreKind, Doubles]:
@@ -173,9 +181,13 @@ def scores(
     Args:
         features: Of the items.
         vae: Says which likelihood to use; the prior is taken to be N(0, I).
-        noise_scale: Standard deviation of values scaled to 0 and 1, for the scores that treat them as Gaussian.
+        noise_scale: Standard deviation of values scaled to 0 and 1, for the scores that treat them as Gaussian; None
+            for the VAE's own likelihood, see `has_channel_noise`.
         density: Density of normal items; None without posteriors.
         offset: Density of their mean errors; None where `has_offsets` is false.
+
+    Raises:
+        SpecError: there is no `noise_scale`, and the noise of the channels is not known.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         found = _scores(features, vae, noise_scale, density, offset)
@@ -187,7 +199,7 @@ def scores(
 def _scores(
     features: Features,
     vae: VaeSpec,
-    noise_scale: float,
+    noise_scale: float | None,
     density: NormalDensity | None,
     offset: OffsetDensity | None,
 ) -> dict[ScoreKind, Doubles]:
@@ -198,7 +210,7 @@ def _scores(
     if features.kl_nats is None or density is None:
         return {ScoreKind.RECONSTRUCTION: reconstruction, **last}
     found = {ScoreKind.ELBO: reconstruction + features.kl_nats, ScoreKind.RECONSTRUCTION: reconstruction}
-    if features.png_bits is not None:
+    if features.png_bits is not None and noise_scale is not None:
         bits = (features.pixel_nats(noise_scale) + features.kl_nats) / np.log(2)
         found[ScoreKind.COMPLEXITY] = bits - features.png_bits
     return {**found, ScoreKind.DENSITY: density.distance(features.log_triple()), **last}

@@ -26,6 +26,7 @@ from pocketvae.apps.anomaly.scores import NormalDensity, scores
 from pocketvae.cli.main import main
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.fields import Channel
 from pocketvae.models.components import Encoder, Posterior
 from pocketvae.outputs import Meaning, Output
 from pocketvae.vae_spec import DataKind, Likelihood, PriorKind, VaeSpec, vector_latent
@@ -93,6 +94,23 @@ def test_what_is_taken_as_simpler_is_said():
     assert "the likelihood, discretized_logistic, as a Gaussian" in said(likelihood=Likelihood.DISCRETIZED_LOGISTIC)
     noise = Output(name="log_var", data=DataKind.IMAGE, shape=(6, 6, 1), meaning=Meaning.LOG_VAR)
     assert said(likelihood=Likelihood.UNKNOWN, more_outputs=(noise,)).startswith("the score complexity treats the")
+
+
+@pytest.mark.parametrize(
+    ("changes", "exact"),
+    [
+        ({"channels": (Channel(noise_scale=0.1), Channel(noise_scale=2.0))}, True),
+        ({"channels": (Channel(noise_scale=0.1), Channel())}, False),
+        ({"noise_scale": 0.1}, True),
+        ({}, False),
+        ({"likelihood": Likelihood.BERNOULLI}, False),
+    ],
+)
+def test_the_likelihood_of_signals_is_exact_where_their_noise_is_known(changes, exact):
+    common = {"data": DataKind.SEQUENCE, "data_shape": (6, 2), "latents": vector_latent(3)}
+    said = " ".join(approximations(VaeSpec(**{**common, "likelihood": Likelihood.GAUSSIAN, **changes})))
+    assert said.startswith("the scores elbo and reconstruction treat the likelihood") is not exact
+    assert bool(said) is not exact
 
 
 def test_strange_images_are_found(bundle, grey_images, calibration, noise):

@@ -48,6 +48,18 @@ def test_events_are_found_in_a_recording(sequence_bundle, recordings, capsys):
     assert drawn.count('class="channel"') == 6
 
 
+def test_overlapping_windows_of_two_short_recordings_have_no_interval(sequence_bundle, recordings):
+    assert _score(sequence_bundle, "normal.csv", "--truth", "fault", "--calibrate") == 0
+    for name in ("normal.csv", "faulty.csv"):
+        lines = (recordings / name).read_text().splitlines()
+        (recordings / f"short-{name}").write_text("\n".join([lines[0], *lines[300:320]]) + "\n")
+    words = ["--channels", "a,b,c,d,e,f", "--stride", "1", "--normal", "short-normal.csv", "--json", "s.json"]
+    assert _score(sequence_bundle, "short-faulty.csv", *words) == 0
+    found = json.loads((recordings / "s.json").read_text())["detection"]["reconstruction"]
+    assert (found["normal"], found["auroc"]["low"], found["auroc"]["high"]) == (15, 0.0, 1.0)
+    assert found["alarms"] is None
+
+
 def test_windows_with_an_anomaly_are_not_calibrated_with(sequence_bundle, recordings):
     assert _score(sequence_bundle, "faulty.csv", "--truth", "fault", "--calibrate", "--false-positive-rate", "0.1") == 0
     document = json.loads((recordings / "c.json").read_text())
