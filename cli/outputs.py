@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketvae.bundle.demo import check_writable
+from pocketvae.data.embedded import MNIST
 from pocketvae.errors import SpecError
 
 # Arguments of all commands by their names in the parsers.
@@ -43,9 +44,11 @@ def check_outputs(arguments: argparse.Namespace) -> None:
                 raise SpecError(f"{taken[place]} and {option} name the same file {path}: choose two")
             if place in read:
                 raise SpecError(f"{option} names {path}, which this command reads: choose another")
-            inside = next((given for found, given in read.items() if place in found.parents), None)
-            if inside is not None and getattr(arguments, "force", False):
-                raise SpecError(f"{option} names {path}, and {inside} in it is read by this command: choose another")
+            # Recipes are read before anything is written, and lie in bundles.
+            recipes = _paths(getattr(arguments, "recipe", None))
+            around = [given for found, given in read.items() if place in found.parents and given not in recipes]
+            if around and getattr(arguments, "force", False):
+                raise SpecError(f"{option} names {path}, and {around[0]} in it is read by this command: choose another")
             taken[place] = option
             check_writable(path, option)
             _check_no_part(place, path, option)
@@ -92,7 +95,7 @@ def _inputs(arguments: argparse.Namespace) -> Iterator[Path]:
             yield from _paths(value)
         if name in _SOURCES or (name == "targets" and Path(str(value)).suffix == ".toml"):
             texts = value if isinstance(value, list | tuple) else [value]
-            yield from (Path(text) for text in texts if isinstance(text, str) and Path(text).exists())
+            yield from (Path(text) for text in texts if isinstance(text, str) and text != MNIST and Path(text).exists())
 
 
 def _paths(value: object) -> list[Path]:

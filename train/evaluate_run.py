@@ -116,8 +116,7 @@ def evaluate(
     progress(Progress(stage="loading TensorFlow", done=0, total=1))
     start_tensorflow(onednn=config.onednn, threads=config.threads, remapped=config.is_remapped)
     model = load_vae(run)
-    overlap = overlap_of(config)
-    evaluator = Evaluator(model, seed=seed, overlap=overlap)
+    evaluator = Evaluator(model, seed=seed)
     elbo = evaluator.elbo(test)
     if sharing is None:
         likelihood = evaluator.log_likelihood(test, importance_samples, progress=progress)
@@ -131,7 +130,7 @@ def evaluate(
             threads=sharing.cluster.threads,
         )
         nats = shared_nats(sharing, job, run, data, len(test), progress)
-        likelihood = likelihood_estimate(nats, importance_samples, overlap)
+        likelihood = likelihood_estimate(nats, importance_samples, overlap_of(test))
     quality = None
     if sample_count is not None and isinstance(data, ImageSplits):
         binary = config.binarization is Binarization.STATIC

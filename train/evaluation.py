@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.items import ItemSet
+from pocketvae.data.timeline import Timeline
 from pocketvae.data.window_values import Values, value_blocks
 from pocketvae.fields import ChannelKind
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.numerics.likelihoods import places
 from pocketvae.numerics.moments import moments
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.train.config import TrainConfig
 from pocketvae.train.likelihoods import SMALLEST_VARIANCE
 from pocketvae.train.model import Noise, VaeModel
 from pocketvae.train.noise import channel_variances, square_scales, student_t_noise
@@ -90,7 +90,6 @@ class Evaluator:
         seed: int = 0,
         jit_compile: bool = False,
         fits_degrees: bool = False,
-        overlap: float = 1.0,
     ) -> None:
         """Prepares the graphs.
 
@@ -99,10 +98,9 @@ class Evaluator:
             seed: Seed of binarization and latents, which are the same in every call.
             jit_compile: Compile with XLA.
             fits_degrees: Whether `fit_noise` fits the degrees of freedom of Student's t, too.
-            overlap: How many items share a time step, see `overlap_of`; for standard errors.
         """
         tf = import_tensorflow()
-        self._model, self._seed, self._fits_degrees, self._overlap = model, seed, fits_degrees, overlap
+        self._model, self._seed, self._fits_degrees = model, seed, fits_degrees
         self._bound = tf.function(self._bound_graph, jit_compile=jit_compile, autograph=False)
         self._posterior = tf.function(self._posterior_graph, jit_compile=jit_compile, autograph=False)
         self._residuals = tf.function(self._residuals_graph, jit_compile=jit_compile, autograph=False)
@@ -120,7 +118,7 @@ class Evaluator:
         is_image = self._model.spec.data is DataKind.IMAGE
         return ElboEstimate(
             negative_elbo_nats=float(total.mean()),
-            standard_error_nats=_standard_error(total, self._overlap),
+            standard_error_nats=_standard_error(total, overlap_of(items)),
             reconstruction_nats=float(reconstruction.mean(dtype=np.float64)),
             kl_nats=float(kl.mean(dtype=np.float64)),
             active_units=int(np.count_nonzero(z_mean.var(axis=0) > _ACTIVE_VARIANCE)),
@@ -166,7 +164,7 @@ class Evaluator:
     ) -> LikelihoodEstimate:
         """Estimates the mean of -log p(x); see `importance_nats`."""
         nats = self.importance_nats(items, importance_samples, progress=progress)
-        return likelihood_estimate(nats, importance_samples, self._overlap)
+        return likelihood_estimate(nats, importance_samples, overlap_of(items))
 
     def importance_nats(
         self, items: ItemSet, importance_samples: int, *, first: int = 0, progress: ProgressCallback = ignore_progress
@@ -235,9 +233,7 @@ def importance_batch(importance_samples: int) -> int:
     return max(1, _IMPORTANCE_DECODES // min(importance_samples, _MOST_SAMPLES_AT_ONCE))
 
 
-def likelihood_estimate(
-    nats: npt.NDArray[np.float64], importance_samples: int, overlap: float = 1.0
-) -> LikelihoodEstimate:
+def likelihood_estimate(nats: npt.NDArray[np.float64], importance_samples: int, overlap: int = 1) -> LikelihoodEstimate:
     """Returns the estimate over a set of items from that of each, `[N]`; of `overlap` see `overlap_of`."""
     return LikelihoodEstimate(
         negative_log_likelihood_nats=float(nats.mean()),
@@ -281,11 +277,12 @@ def _spread(vae: VaeSpec, items: Values) -> float:
     return max(float(squares.mean()), SMALLEST_VARIANCE)
 
 
-def overlap_of(config: TrainConfig) -> float:
-    """Returns how many windows of recordings share a time step; 1 where they do not overlap, and of other data."""
-    return max(1.0, config.window / config.stride) if config.stride else 1.0
+def overlap_of(items: ItemSet) -> int:
+    """Returns how many windows of recordings share a time step at most; 1 of items that are none."""
+    timeline: Timeline | None = getattr(items, "timeline", None)
+    return 1 if timeline is None else timeline.overlap()
 
 
-def _standard_error(values: npt.NDArray[np.float64], overlap: float) -> float:
+def _standard_error(values: npt.NDArray[np.float64], overlap: int) -> float:
     """Returns the standard error of the mean; windows that overlap count as few as would lie side by side."""
     return float(values.std(ddof=1) / math.sqrt(len(values) / overlap)) if len(values) > 1 else 0.0

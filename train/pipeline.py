@@ -31,7 +31,7 @@ from pocketvae.train.checkpoints import MILESTONE, Checkpoints
 from pocketvae.train.config import Binarization, TrainConfig
 from pocketvae.train.data import binarize_once, identify
 from pocketvae.train.distribution import Strategy, Workers
-from pocketvae.train.evaluation import ElboEstimate, Evaluator, overlap_of
+from pocketvae.train.evaluation import ElboEstimate, Evaluator
 from pocketvae.train.latent_maps import latent_size
 from pocketvae.train.loop import LoopState, NotFiniteError, fit, is_stopped_early
 from pocketvae.train.memory import least_bytes
@@ -153,7 +153,6 @@ def _evaluator(config: TrainConfig, model: VaeModel) -> Evaluator:
         seed=config.seed,
         jit_compile=config.jit_compile,
         fits_degrees=config.likelihood is Likelihood.STUDENT_T and not config.degrees_of_freedom,
-        overlap=overlap_of(config),
     )
 
 

@@ -168,7 +168,7 @@ def detect(
         kind = "an anomaly" if anomalous.all() else "normal"
         raise DataError(f"areas need normal items and anomalies, but every one of the {len(values)} items is {kind}")
     sources = sources or (len(values) if timeline is None else timeline,)
-    blocks, overlap = _blocks(sources), any(isinstance(one, Timeline) and _overlap(one) > 1 for one in sources)
+    blocks, overlap = _blocks(sources), any(isinstance(one, Timeline) and one.overlap() > 1 for one in sources)
     auroc_, auprc, partial = (
         _estimate(measure, values, anomalous, blocks, seed, overlap=overlap)
         for measure in (auroc, average_precision, partial_auroc)
@@ -235,7 +235,7 @@ def _blocks(sources: Sequence[Timeline | int]) -> npt.NDArray[np.intp]:
 
 def _runs(timeline: Timeline) -> npt.NDArray[np.intp]:
     """Returns `[N]`, the number of each window's run of neighbours."""
-    overlap = _overlap(timeline)
+    overlap = timeline.overlap()
     size = max(1, math.ceil(len(timeline) / _MOST_BLOCKS), _WINDOWS_LONG * overlap if overlap > 1 else 1)
     runs = np.zeros(len(timeline), np.intp)
     block = -1
@@ -245,12 +245,6 @@ def _runs(timeline: Timeline) -> npt.NDArray[np.intp]:
             block += 1
             runs[own[first : first + size]] = block
     return runs
-
-
-def _overlap(timeline: Timeline) -> int:
-    """Returns how many windows a time step is in at most; 1 where they do not overlap."""
-    steps = np.diff(timeline.starts)[np.diff(timeline.recordings) == 0]
-    return math.ceil(timeline.length / max(1, int(steps.min()))) if len(steps) else 1
 
 
 def _estimate(

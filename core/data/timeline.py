@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -52,6 +53,11 @@ class Timeline:
     def take(self, indices: slice | npt.NDArray[np.intp]) -> Timeline:
         """Returns the selected windows."""
         return replace(self, recordings=self.recordings[indices], starts=self.starts[indices])
+
+    def overlap(self) -> int:
+        """Returns how many windows a time step is in at most; 1 where they do not overlap."""
+        steps = np.diff(self.starts)[np.diff(self.recordings) == 0]
+        return math.ceil(self.length / max(1, int(steps.min()))) if len(steps) else 1
 
     def anomalous(self) -> Flags:
         """Returns `[N]`, whether a window holds a time step that is an anomaly; all False where none is known."""

@@ -163,7 +163,9 @@ def _of_recordings(path: Path, reading: Reading) -> TrainingValues:
     recordings = read_recordings(path, wanted)
     front = _front_end(path, recordings, reading)
     windows = cut_windows(recordings, reading.window, reading.windowing.stride, whose="the window of")
-    windows = windows.take(np.flatnonzero(~timeline_of(windows, recordings, reading.window).anomalous()))
+    timeline = timeline_of(windows, recordings, reading.window)
+    normal = np.flatnonzero(~timeline.anomalous())
+    windows, timeline = windows.take(normal), timeline.take(normal)
     if len(windows) < MIN_ITEMS:
         raise DataError(
             f"{path.name}: at least {MIN_ITEMS} windows of {reading.window} time steps are needed, got {len(windows)}: "
@@ -182,6 +184,7 @@ def _of_recordings(path: Path, reading: Reading) -> TrainingValues:
             values=selected(windows.values, part),
             labels=None if labels is None else labels[part],
             names=_named(windows, part),
+            timeline=timeline.take(part),
         )
         for part in parts
     ]

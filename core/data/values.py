@@ -16,7 +16,7 @@ from pocketvae.data.embedded import MNIST, located
 from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.forms import Form, check_limits, checked, without_channel
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
-from pocketvae.data.recording_folders import classes_of, numbers_of
+from pocketvae.data.recording_folders import classes_of, names_folders, numbers_of
 from pocketvae.data.recordings import SUFFIXES, Recording, Wanted, is_recording, read_recordings
 from pocketvae.data.tables import read_table
 from pocketvae.data.timeline import Timeline
@@ -192,23 +192,20 @@ def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, 
             check_limits(block, form, str(path), found.names[first:])
     values = held(found.values.in_units_of(vae.input_channels))
     timeline = timeline_of(found, recordings, length)
-    classes, labels = _labels(path, recordings, timeline) if vae.label_count else ((), None)
+    folders = names_folders(windowing.truth)
+    classes, labels = _labels(path, recordings, timeline, folders=folders) if vae.label_count else ((), None)
     return ValueSet(values=values, labels=labels, names=found.names, timeline=timeline, classes=classes), found
 
 
 def _labels(
-    path: Path, recordings: Sequence[Recording], timeline: Timeline
+    path: Path, recordings: Sequence[Recording], timeline: Timeline, *, folders: bool
 ) -> tuple[tuple[str, ...], npt.NDArray[np.int32] | None]:
     """Returns the classes that subfolders are, and the label of each window; none if they are no classes.
 
-    As in training, a folder of known anomalies alone is no class: the label of its windows is -1.
+    As in training, `folders` of known anomalies are no classes: the label of their windows is -1.
     """
     names = [recording.name for recording in recordings]
-    unknown = set(timeline.recordings.tolist()) - set(timeline.recordings[~timeline.anomalous()].tolist())
-    is_normal = [
-        number not in unknown and (recording.truth is None or not recording.truth.all())
-        for number, recording in enumerate(recordings)
-    ]
+    is_normal = [not folders or recording.truth is None or not recording.truth.all() for recording in recordings]
     try:
         classes, _ = classes_of(path, [name for name, normal in zip(names, is_normal, strict=True) if normal])
     except DataError:

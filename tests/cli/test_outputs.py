@@ -86,6 +86,16 @@ def test_no_source_and_no_folder_around_one_is_written(refused, tmp_path, monkey
     assert (tmp_path / "mine.npy").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize(
+    "words", ["train --data mnist --out mnist --force", "export r --recipe bundle/recipes --out bundle --force"]
+)
+def test_the_package_s_images_and_recipes_of_an_earlier_bundle_are_no_such_sources(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("mnist", "bundle/recipes"):
+        (tmp_path / folder).mkdir(parents=True)
+    check_outputs(build_parser(words.split()[0]).parse_args(words.split()))
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_argument_that_is_a_path_is_read_or_written(name):
     paths = {action.dest for action in build_parser(name).chosen._actions if action.type not in (None, int, float, str)}

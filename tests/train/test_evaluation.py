@@ -1,6 +1,7 @@
 """Against a model that can be solved: with a linear decoder and Gaussian pixels p(x) and p(z|x) are Gaussian."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -175,7 +176,7 @@ def test_a_single_image_has_no_standard_error():
 
 
 def test_windows_that_overlap_have_the_standard_error_of_those_that_fit_side_by_side():
-    from pocketvae.train import TrainConfig, preset
+    from pocketvae.data.timeline import Timeline
     from pocketvae.train.evaluation import likelihood_estimate, overlap_of
 
     rng = np.random.default_rng(0)
@@ -187,10 +188,15 @@ def test_windows_that_overlap_have_the_standard_error_of_those_that_fit_side_by_
         return np.stack([noise[:, start : start + length].mean(axis=1) for start in starts], axis=1)
 
     values = means(stride)
-    overlap = overlap_of(replace(preset("sensor-tiny"), window=length, stride=stride))
+    starts = np.arange(0, steps - length + 1, stride)
+    timeline = Timeline(names=("a",), recordings=np.zeros(len(starts), np.int32), starts=starts, length=length)
+    overlap = overlap_of(SimpleNamespace(timeline=timeline))
     told = np.mean([likelihood_estimate(row, 1, overlap).standard_error_nats for row in values])
     assert told == pytest.approx(values.mean(axis=1).std(), rel=0.15)
-    assert overlap_of(TrainConfig()) == 1
+    # One window each of two recordings, and images.
+    apart = timeline.take(np.array([0, 1])).take(slice(None))
+    assert overlap_of(SimpleNamespace(timeline=replace(apart, recordings=np.array([0, 1], np.int32)))) == 1
+    assert overlap_of(images(3)) == 1
 
 
 def test_bits_per_dimension_share_the_nats_among_pixels_and_channels():

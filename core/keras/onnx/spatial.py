@@ -216,6 +216,8 @@ def _resize(node: Node) -> Value:
             factors = [new / old for new, old in zip(wanted, have, strict=True)]
     else:
         raise node.unsupported("without sizes or scales")
+    if wanted == have:
+        return given  # As onnxruntime does, whatever the scale.
     mode, place = node.get("mode", "nearest"), node.get("coordinate_transformation_mode", "half_pixel")
     if mode == "nearest":
         return result(_nearest(node, tensor, wanted, factors, place))
@@ -269,7 +271,9 @@ def _places(node: Node, size: int, factor: float, have: int) -> npt.NDArray[np.f
     if place == "align_corners":
         return at * (have - 1) / max(1, size - 1)
     if place == "asymmetric":
-        return at / factor
+        # A place that float32 meets exactly, as of 6 times 1.2, float64 would miss by its scale's rounding.
+        exact = at / factor
+        return np.where(np.isclose(exact, np.round(exact), rtol=0, atol=1e-6), np.round(exact), exact)
     if place == "pytorch_half_pixel" and size == 1:
         return at * 0
     if place in ("half_pixel", "pytorch_half_pixel"):

@@ -17,7 +17,7 @@ from pocketvae.models.components import Posterior
 from pocketvae.numerics.likelihoods import log_likelihood
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.outputs import Meaning, Output
-from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
+from pocketvae.vae_spec import DataKind, Latent, Likelihood, VaeSpec, vector_latent
 
 
 def source(images):
@@ -86,6 +86,19 @@ def test_a_decoder_s_own_noise_is_that_of_the_likelihood(has_posterior):
     nats = [np.square(x / np.exp(z)).sum(axis=1) / 2 + 2 * z + np.log(2 * np.pi) for z in draws.astype(float)]
     np.testing.assert_allclose(features.own_noise_nats, np.mean(nats, axis=0), rtol=1e-6)
     np.testing.assert_array_equal(features.reconstruction_nats(bundle.vae, 0.1), features.own_noise_nats)
+
+
+def test_codes_beside_real_latents_are_scored_by_what_is_decoded_of_them():
+    latents = (Latent(name="c", shape=(1,), codes=3), Latent(name="z", shape=(1,)))
+    vae = VaeSpec(data=DataKind.VECTOR, data_shape=(2,), latents=latents, likelihood=Likelihood.UNKNOWN)
+    bundle = made_bundle(vae, lambda z, _: {"vector": np.full((len(z), 2), 0.5, np.float32)})
+    log_var = np.array([[-np.inf, 0.0]] * 2, np.float32)
+    posterior = Posterior(z_mean=np.ones((2, 2), np.float32), z_log_var=log_var)
+    bundle.encoder().encode = lambda items, _: posterior
+    x = np.array([[0.5, 0.5], [0.5, 1.0]], np.float32)
+    features = image_features(bundle, source(x), Choice(), Sampling(samples=3, seed=7))
+    np.testing.assert_allclose(features.square_error, [0, 0.25])
+    assert features.kl_nats is None
 
 
 QUIET, LOUD = Channel(name="quiet", noise_scale=0.05), Channel(name="loud", noise_scale=0.8)

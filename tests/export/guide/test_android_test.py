@@ -8,8 +8,8 @@ import pytest
 
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.bundle.manifest import FileRecord
-from pocketvae.cli.export import _write_android_test
 from pocketvae.cli.main import main
+from pocketvae.cli.serving import _write_android_test
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import OutputExistsError, SpecError
 from pocketvae.export.guide.android_test import android_cases, write_android_test

@@ -13,7 +13,7 @@ import pytest
 
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.bundle.manifest import FailureRecord
-from pocketvae.cli import export
+from pocketvae.cli import export, serving
 from pocketvae.errors import OutputExistsError, SpecError
 from pocketvae.export import ExportResult, check_triton, write_triton
 from pocketvae.export.guide.triton import configuration
@@ -193,7 +193,7 @@ def test_where_no_onnx_file_could_be_made_the_rest_is_written(command, tmp_path,
     lite = tuple(item for item in manifest.artifacts if item.format is Format.TFLITE)
     result = ExportResult(manifest=replace(manifest, artifacts=lite), over_budget={})
     monkeypatch.setattr(export, "_export", lambda *_: result)
-    monkeypatch.setattr(export, "_write_android_test", lambda *_: written.append(True))
+    monkeypatch.setattr(serving, "_write_android_test", lambda *_: written.append(True))
     words = ("export", "--decoder", "decoder.keras", "--out", "bundle", "--android-test", "test")
     outcome = command(*words, "--serving", "triton:models")
     assert outcome.code == 1
