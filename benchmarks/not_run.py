@@ -27,7 +27,8 @@ def summed_up(items: Sequence[NotRun]) -> tuple[NotRun, ...]:
     for item in items:
         groups.setdefault((item.target, item.reason), []).append(item)
     found: list[NotRun] = []
-    for (target, reason), alike in groups.items():
+    for (target, reason), items_alike in groups.items():
+        alike = list(dict.fromkeys(items_alike))
         one = NotRun(artifact=f"{len(alike)} artifacts", target=target, reason=reason)
         found += alike if len(alike) <= _FEW else [one]
     return tuple(found)

@@ -68,12 +68,13 @@ class BundleCollector(pytest.File):
         Raises:
             pytest.UsageError: the bundle or an option is not what it must be.
         """
-        from pocketvae.benchmarks import verify_bundle
+        from pocketvae.benchmarks import declined_lines, verify_bundle
+        from pocketvae.cli.arguments import shown_targets
         from pocketvae.errors import PocketVaeError
 
-        targets = str(self.config.getoption("--pocketvae-targets")).split(",")
         config = self.config.getoption("--pocketvae-config")
         try:
+            targets = shown_targets(self.config.getoption("--pocketvae-targets"), headed=False)
             result = verify_bundle(self.path.parent, targets=targets, config=Path(config) if config else None)
         except (PocketVaeError, OSError) as e:
             raise pytest.UsageError(f"--pocketvae: {e}") from e
@@ -82,6 +83,9 @@ class BundleCollector(pytest.File):
             yield self._item(CheckItem, name, _problem(check))
         for item in result.not_run:
             yield self._item(NotRunItem, f"{_name(item)}::runs", f"not run: {item.reason}")
+        if not result.checks and not result.not_run:
+            # Without any test pytest would pass.
+            yield self._item(NotRunItem, f"{result.bundle}::runs", f"not run: {'; '.join(declined_lines(result))}")
 
     def _item(self, kind: type[CheckItem], name: str, problem: str) -> CheckItem:
         item: CheckItem = kind.from_parent(self, name=name)

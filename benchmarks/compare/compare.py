@@ -110,6 +110,7 @@ class Side:
 
     Attributes:
         kind: What it is, with its article.
+        bundle: Its name.
         figures: By artifact, target and what is measured.
         environment: Of the machine that measured.
         fleet: The devices that are its targets; None where it ran on none.
@@ -117,6 +118,7 @@ class Side:
     """
 
     kind: str
+    bundle: str
     figures: dict[Key, Measurement]
     environment: Environment
     fleet: Fleet | None = None
@@ -132,7 +134,7 @@ def _read(path: Path, progress: ProgressCallback) -> Side:
         bundle = open_bundle(path)
         result = verify_bundle(bundle, progress=progress)
         figures = {**parity_figures(result), **size_figures(bundle.manifest)}
-        return Side(kind="a bundle", figures=figures, environment=result.environment)
+        return Side(kind="a bundle", bundle=result.bundle, figures=figures, environment=result.environment)
     return read_result(path.read_bytes(), str(path), instead=f"{_RESULTS}, or the folder of a bundle")
 
 
@@ -172,6 +174,7 @@ def _side(
     not_run, unheard = _not_run(result.not_run, ran, result.fleet)
     return Side(
         kind=kind,
+        bundle=result.bundle,
         figures=figures_of(replace(result, not_run=not_run)),
         environment=result.environment,
         fleet=result.fleet,

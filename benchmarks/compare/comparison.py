@@ -7,24 +7,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pocketvae.benchmarks.latency.results import BenchResult
-from pocketvae.benchmarks.parity.results import VerifyResult
+from pocketvae.benchmarks.parity.results import CONTENT, VerifyResult
 from pocketvae.bundle.manifest import Manifest
 from pocketvae.reporting.text import count_of
-from pocketvae.spec import STRICT
+from pocketvae.spec import STRICT, Format
 
 COMPARISON_SCHEMA_VERSION = 1
 # Smaller changes come from rounding in another machine's kernels, not from a different artifact.
 _SAME_SHARE = 0.01
 # Targets of what bench could not find out in addition to latency.
 _BESIDE = ("instructions", "peaks")
+# In place of an artifact, of what concerns them all.
+_ALL = "all"
 
 
 class Change(enum.StrEnum):
     """How a figure changed.
 
     REGRESSED: a check that passed now fails, or an artifact no longer runs. WORSE and BETTER: the figure changed by
-    more than one percent but the verdict did not change. FIXED: a check that failed now passes. ADDED and REMOVED:
-    only one side has it. NOT_COMPARED: only one side has it, because no device of its model ran on the other.
+    more than one percent but the verdict did not change. FIXED: a check that failed now passes, or is gone where it is
+    written only as long as something is wrong. ADDED and REMOVED: only one side has it. NOT_COMPARED: only one side has
+    it, because no device of its model ran on the other.
     """
 
     REGRESSED = "regressed"
@@ -98,6 +101,12 @@ class Measurement:
 Key = tuple[str, str, str]
 
 
+def subject_of(artifact: str, what: str) -> str:
+    """Returns the artifact that a check is of; empty where it is of the bundle: of its other files, or of `all`."""
+    is_artifact = "/" not in artifact and artifact.rpartition(".")[2] in tuple(Format)
+    return "" if artifact == _ALL or (what == CONTENT and not is_artifact) else artifact
+
+
 def parity_figures(result: VerifyResult) -> dict[Key, Measurement]:
     """Returns every check of a verification; what did not run counts as a failed check."""
     figures = {}
@@ -145,6 +154,8 @@ def compare_figures(before: Mapping[Key, Measurement], after: Mapping[Key, Measu
 
 
 def _differences(before: Mapping[Key, Measurement], after: Mapping[Key, Measurement]) -> Iterator[Difference]:
+    passing = [(artifact, target) for (artifact, target, _), figure in after.items() if figure.passed]
+    checked = {*passing, *(("", target) for _, target in passing)}
     for key in dict.fromkeys((*before, *after)):
         old, new = before.get(key), after.get(key)
         artifact, target, what = key
@@ -157,7 +168,7 @@ def _differences(before: Mapping[Key, Measurement], after: Mapping[Key, Measurem
             what=what,
             before=old.value if old else None,
             after=new.value if new else None,
-            change=_change(old, new),
+            change=_change(old, new, is_checked=(subject_of(artifact, what), target) in checked),
         )
 
 
@@ -165,11 +176,13 @@ def _is_original(artifact: str) -> bool:
     return artifact.startswith("original ")
 
 
-def _change(old: Measurement | None, new: Measurement | None) -> Change:
+def _change(old: Measurement | None, new: Measurement | None, *, is_checked: bool) -> Change:
+    """Returns what became of a figure; `is_checked` says whether the second side has another of its subject."""
     if old is None:
         return Change.REGRESSED if new is not None and not new.passed else Change.ADDED
     if new is None:
-        return Change.REMOVED
+        # Some checks, such as that of a damaged file, are written only where they fail.
+        return Change.FIXED if is_checked and not old.passed and old.value is None else Change.REMOVED
     if old.passed != new.passed:
         return Change.FIXED if new.passed else Change.REGRESSED
     if old.value is None or new.value is None:

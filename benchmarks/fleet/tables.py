@@ -11,6 +11,8 @@ from pocketvae.reporting.text import Row, count_of, format_us, named
 
 MODELS_LESS = ("limit", "unfinished", "on")
 DEVICES_LESS = ("labels", "seconds", "limit", "target")
+# The verdict on what supports none of the artifacts.
+_NOTHING = "-"
 
 
 def parity_models_table(result: VerifyResult, fleet: Fleet) -> tuple[Row, list[Row]]:
@@ -21,7 +23,8 @@ def parity_models_table(result: VerifyResult, fleet: Fleet) -> tuple[Row, list[R
         found = [item for item in fleet.parity if item.model == model]
         failed = [item for item in found if item.failed]
         lost = sum(device.state is not DeviceState.DONE for device in devices)
-        row = [model, verdict_of(failed=bool(failed), complete=not lost).value, str(len(devices)), str(lost)]
+        verdict = verdict_of(failed=bool(failed), complete=not lost).value if found or lost else _NOTHING
+        row = [model, verdict, str(len(devices)), str(lost)]
         if found:
             worst = max(failed or found, key=check_error_ratio)
             what = f"{worst.artifact}: {_what(worst)}"
@@ -162,7 +165,7 @@ def fleet_line(fleet: Fleet) -> str:
 def _device_parity(device: Device, result: VerifyResult) -> Row:
     checks = [check for check in result.checks if check.target == device.name]
     if not checks:
-        return ["", "", "", "-" if device.state is DeviceState.DONE else Verdict.INCOMPLETE.value]
+        return ["", "", "", _NOTHING if device.state is DeviceState.DONE else Verdict.INCOMPLETE.value]
     worst = worst_check(checks)
     verdict = verdict_of(failed=not worst.passed, complete=device.state is DeviceState.DONE)
     return [f"{worst.artifact}: {_what(worst)}", *_values(worst, result), verdict.value]

@@ -246,7 +246,10 @@ class _Verifier:
         return [artifact for artifact in self._bundle.manifest.artifacts if not reasons[artifact.name]]
 
     def _miss(self, artifact: str, target: Target, reason: str) -> None:
-        self._not_run.append(NotRun(artifact=artifact, target=target.name, reason=reason))
+        item = NotRun(artifact=artifact, target=target.name, reason=reason)
+        # Several batch sizes may have the same reason.
+        if item not in self._not_run:
+            self._not_run.append(item)
 
 
 def check_limits(bundle: StrPath | Bundle, config: Path | None = None) -> None:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as xml
 from pocketvae.benchmarks.devices import Device
 from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.benchmarks.parity.results import Check, VerifyResult
+from pocketvae.benchmarks.parity.tables import declined_lines
 
 # Characters that XML 1.0 does not allow, not even escaped; a runtime's message may contain anything.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -34,6 +35,10 @@ def junit_xml(result: VerifyResult) -> str:
         for item in result.not_run:
             name = _text(f"{item.artifact} on {item.target}")
             _add_not_run(_add_suite(root, name), name, item)
+    if not result.checks and not result.not_run:
+        # Without any case CI systems would take it for a pass.
+        nothing = NotRun(artifact=result.bundle, target="", reason="; ".join(declined_lines(result)))
+        _add_not_run(_add_suite(root, _text(result.bundle)), result.bundle, nothing)
     for suite in root:
         for count, path in (("tests", "testcase"), ("failures", "testcase/failure"), ("errors", "testcase/error")):
             suite.set(count, str(len(suite.findall(path))))

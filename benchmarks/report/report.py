@@ -108,6 +108,8 @@ def _verdict(verify: VerifyResult) -> str:
     if verify.verdict is Verdict.INCOMPLETE:
         return f"{verdict_line(verify)}."
     failed = {check.artifact for check in verify.checks if not check.passed} & set(artifacts)
+    if not failed:  # but another file, or a control
+        return f"{verdict_line(verify)}."
     return (
         f"{len(failed)} of {len(artifacts)} artifacts do not match the original model; "
         f"{len(verify.not_run)} did not run."

@@ -22,28 +22,19 @@ _SAME_SHARE, _SAME_TIME_SHARE = 0.01, 0.03
 _FEWEST = 4
 _PERMUTATIONS = 999
 _LEVEL = 0.01
-# A series is exact if so many of its neighbours are equal.
-_EXACT_SHARE = 0.5
 
 
-def change_points(values: Sequence[float]) -> tuple[int, ...]:
+def change_points(values: Sequence[float], *, is_exact: bool) -> tuple[int, ...]:
     """Returns the places at which a new level begins, in order.
 
     Args:
         values: Figures in the order of their results, all finite.
+        is_exact: Whether they repeat exactly, as all but times do.
     """
     series = np.asarray(values, np.float64)
-    if len(series) < 2:
-        return ()
-    if _is_exact(series):
+    if is_exact:
         return tuple(place for place in range(1, len(series)) if _differ(series[place - 1], series[place], _SAME_SHARE))
     return tuple(sorted(_splits(series, 0)))
-
-
-def _is_exact(series: Values) -> bool:
-    equal = int((series[1:] == series[:-1]).sum())
-    # Of two values nothing is known but whether they are equal.
-    return len(series) > 2 and equal >= _EXACT_SHARE * (len(series) - 1)
 
 
 def _differ(before: float, after: float, share: float) -> bool:

@@ -9,8 +9,8 @@ from pocketvae.errors import SpecError
 
 # "PVAE", which `file` and this module know the file by.
 _APPLICATION = 0x50564145
-# 2 added devices, and on which of them a check failed.
-VERSION = 2
+# 2 added devices, and on which of them a check failed. 3 added the bundle, empty of what was there before.
+VERSION = 3
 _KINDS = ("application_id", "user_version")
 _FIRST = """
 CREATE TABLE results (
@@ -32,6 +32,7 @@ CREATE TABLE failures (
     device TEXT NOT NULL, PRIMARY KEY (result, artifact, target, what, device)
 ) STRICT, WITHOUT ROWID;
 """
+_BUNDLE = "ALTER TABLE results ADD COLUMN bundle TEXT NOT NULL DEFAULT '';\n"
 
 
 def version_of(base: sqlite3.Connection, path: Path) -> int:
@@ -57,7 +58,7 @@ def bring_up_to_date(base: sqlite3.Connection, path: Path) -> None:
         SpecError: see `version_of`.
     """
     version = version_of(base, path)
-    missing = (_FIRST, _DEVICES)[version:]
+    missing = (_FIRST, _DEVICES, _BUNDLE)[version:]
     for statement in "".join(missing).split(";\n"):
         base.execute(statement)
     if missing:

@@ -43,7 +43,7 @@ def trend_figure(series: Series) -> Figure:
     return Figure(
         svg=trend_chart(points, title=title),
         narrow=trend_chart(points, title=title, is_narrow=True),
-        caption="; ".join(filter(None, (title, what_changed(series), series.machine))),
+        caption="; ".join(filter(None, (title, what_changed(series), series.bundle, series.machine))),
     )
 
 

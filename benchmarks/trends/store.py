@@ -23,6 +23,8 @@ from pocketvae.errors import ManifestError, SpecError
 from pocketvae.system.files import sha256_bytes, write_new
 
 _WAIT_S = 30.0
+# Of a result in a file of an older version.
+_NO_BUNDLE = "''"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,7 @@ class Entry:
     Attributes:
         number: Of the result, in the order in which they were added.
         kind: Of the result: a verification or a benchmark.
+        bundle: The name of its bundle; empty of what was added before it was kept.
         added: When, in UTC, as ISO 8601 writes it.
         machine: The processor that it depends on; empty for devices of a fleet that are elsewhere.
         value: None where there is a verdict and no number.
@@ -70,6 +73,7 @@ class Entry:
 
     number: int
     kind: str
+    bundle: str
     added: str
     origin: Origin
     artifact: str
@@ -170,7 +174,9 @@ class History:
             try:
                 yield
             except BaseException:
-                self._base.execute("ROLLBACK")
+                # Where the disk is full, SQLite has done it by itself.
+                if self._base.in_transaction:
+                    self._base.execute("ROLLBACK")
                 raise
             self._base.execute("COMMIT")
         except sqlite3.Error as e:
@@ -186,8 +192,8 @@ class History:
 
     def _insert(self, digest: str, side: Side, origin: Origin) -> Added:
         now, software = datetime.now(UTC).isoformat(timespec="seconds"), json.dumps(_software(side), sort_keys=True)
-        row = (digest, side.kind, now, origin.revision, origin.label, machine_of(side), software)
-        columns, marks = "sha256, kind, added, revision, label, machine, environment", ", ".join("?" * len(row))
+        row = (digest, side.kind, now, origin.revision, origin.label, machine_of(side), software, side.bundle)
+        columns, marks = "sha256, kind, added, revision, label, machine, environment, bundle", ", ".join("?" * len(row))
         added = self._base.execute(f"INSERT OR IGNORE INTO results ({columns}) VALUES ({marks})", row)  # noqa: S608
         if not added.rowcount:
             return self._label(digest, origin.label)
@@ -228,13 +234,16 @@ class History:
             self._devices("SELECT result, model FROM devices GROUP BY result, model HAVING max(is_here) = 0")
         )
         query = (
-            "SELECT id, kind, added, revision, label, artifact, target, what, machine, value, passed "
+            f"SELECT id, kind, {'bundle' if self._version > 2 else _NO_BUNDLE}, added, revision, label, "  # noqa: S608
+            "artifact, target, what, machine, value, passed "
             "FROM figures JOIN results ON id = result ORDER BY id, artifact, target, what"
         )
+        rows = self._rows(query)
         return [
             Entry(
                 number=number,
                 kind=kind,
+                bundle=bundle,
                 added=added,
                 origin=Origin(revision=revision, label=label),
                 artifact=artifact,
@@ -245,9 +254,7 @@ class History:
                 passed=bool(passed),
                 failed_on=tuple(failed.get((number, artifact, target, what), ())),
             )
-            for number, kind, added, revision, label, artifact, target, what, machine, value, passed in self._rows(
-                query
-            )
+            for number, kind, bundle, added, revision, label, artifact, target, what, machine, value, passed in rows
         ]
 
     def devices(self) -> list[DeviceEntry]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from statistics import median
 
+from pocketvae.benchmarks.compare.comparison import subject_of
 from pocketvae.benchmarks.devices import DeviceState
 from pocketvae.benchmarks.trends.changes import change_points, ratio
 from pocketvae.benchmarks.trends.store import DeviceEntry, Entry
@@ -14,7 +15,9 @@ from pocketvae.errors import SpecError
 from pocketvae.reporting.text import Row, count_of, named
 from pocketvae.spec import STRICT
 
-TRENDS_SCHEMA_VERSION = 1
+TRENDS_SCHEMA_VERSION = 2
+# The only figure that does not repeat exactly.
+_TIME = "median_s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +56,19 @@ class Series:
     """One figure over time.
 
     Attributes:
+        bundle: Its name; empty of results that were added before it was kept.
         artifact: File name.
         target: Where it ran; with threads and batch, of latencies.
         what: Name of a check, `size_bytes` or `median_s`.
         machine: The processor that all of its results are from; empty for devices of a fleet that are elsewhere.
         moments: In the order in which results were added.
-        fails: Whether the check fails in the newest result of its kind that has its artifact, target and machine; one
-            that this result does not have any more does not.
+        fails: Whether the check fails in the newest result of its kind that has its bundle, artifact, target and
+            machine; one that this result does not have any more does not. Of other files than artifacts, and of `all`,
+            any result of the bundle there decides.
     """
 
     __pydantic_config__ = STRICT
+    bundle: str
     artifact: str
     target: str
     what: str
@@ -156,26 +162,40 @@ def trends_of(entries: Sequence[Entry], wanted: Filter, devices: Sequence[Device
     Raises:
         SpecError: nothing in it is asked for.
     """
-    groups: dict[tuple[str, str, str, str], list[Entry]] = {}
+    entries = _of_known_bundles(entries)
+    groups: dict[tuple[str, str, str, str, str], list[Entry]] = {}
     for entry in entries:
         if wanted.takes(entry):
-            groups.setdefault((entry.artifact, entry.target, entry.what, entry.machine), []).append(entry)
+            key = entry.bundle, entry.artifact, entry.target, entry.what, entry.machine
+            groups.setdefault(key, []).append(entry)
     if not entries and not devices:
         raise SpecError("the history is empty: pocketvae history add RESULT.json adds to it")
     unfinished = [item for item in _unfinished(devices) if fnmatchcase(item.model, wanted.target)]
     # Devices have no artifacts and figures: a name that nothing has is a slip, whatever was lost.
     if not groups and (not unfinished or wanted.artifact != "*" or wanted.what != "*"):
         raise SpecError("the history has no such figure: leave out a filter to see what it has")
-    newest = {_subject(entry): entry.number for entry in entries}
-    series = [_series(found, newest[_subject(found[-1])]) for found in groups.values()]
+    newest = {subject: entry.number for entry in entries for subject in _subjects(entry)}
+    series = [_series(found, newest[_subjects(found[-1])[0]]) for found in groups.values()]
     ordered = sorted(series, key=lambda item: not item.has_changed)
     results = {item.number for item in entries} | {item.number for item in devices}
     return Trends(results=len(results), series=tuple(ordered), unfinished=tuple(unfinished))
 
 
-def _subject(entry: Entry) -> tuple[str, ...]:
-    """Returns what the newest result decides about."""
-    return entry.kind, entry.artifact, entry.target, entry.machine
+def _of_known_bundles(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Returns entries in which those of a bundle that was not kept yet are of the only one that is known."""
+    known = {entry.bundle for entry in entries if entry.bundle}
+    if len(known) != 1:
+        return entries
+    (bundle,) = known
+    return [entry if entry.bundle else replace(entry, bundle=bundle) for entry in entries]
+
+
+def _subjects(entry: Entry) -> list[tuple[str, ...]]:
+    """Returns what the newest result decides about: the entry's own subject first, then what it is a part of."""
+    names = dict.fromkeys((subject_of(entry.artifact, entry.what), ""))
+    # A newer result of whatever bundle may be of the one that is not known.
+    bundles = dict.fromkeys((entry.bundle, ""))
+    return [(entry.kind, bundle, name, entry.target, entry.machine) for bundle in bundles for name in names]
 
 
 def _unfinished(devices: Sequence[DeviceEntry]) -> list[UnfinishedDevice]:
@@ -197,9 +217,9 @@ def _unfinished(devices: Sequence[DeviceEntry]) -> list[UnfinishedDevice]:
 
 def _series(entries: Sequence[Entry], newest: int) -> Series:
     places = [place for place, entry in enumerate(entries) if entry.value is not None]
-    found = change_points([value for entry in entries if (value := entry.value) is not None])
-    changes = {places[place] for place in found}
     first = entries[0]
+    values = [value for entry in entries if (value := entry.value) is not None]
+    changes = {places[place] for place in change_points(values, is_exact=first.what != _TIME)}
     moments = tuple(
         Moment(
             number=entry.number,
@@ -214,6 +234,7 @@ def _series(entries: Sequence[Entry], newest: int) -> Series:
         for place, entry in enumerate(entries)
     )
     return Series(
+        bundle=first.bundle,
         artifact=first.artifact,
         target=first.target,
         what=first.what,
@@ -225,8 +246,7 @@ def _series(entries: Sequence[Entry], newest: int) -> Series:
 
 def trends_table(trends: Trends, *, everything: bool) -> tuple[Row, list[Row]]:
     """Returns headers and a row for each series, or for those that have changed."""
-    shown = trends.series if everything else trends.changed
-    several = len({item.machine for item in trends.series}) > 1
+    shown, told = trends.series if everything else trends.changed, _told(trends)
     headers = ["artifact", "target", "figure", "results", "first", "last", "changed"]
     rows = [
         [
@@ -237,11 +257,21 @@ def trends_table(trends: Trends, *, everything: bool) -> tuple[Row, list[Row]]:
             text_of(item.moments[0], item.what),
             text_of(item.last, item.what),
             what_changed(item),
-            *([item.machine] if several else []),
+            *(value for name, value in _origin(item).items() if name in told),
         ]
         for item in shown
     ]
-    return [*headers, *(["machine"] if several else [])], rows
+    return [*headers, *told], rows
+
+
+def _told(trends: Trends) -> list[str]:
+    """Returns what tells series of the same figure apart, where there are several."""
+    origins = [_origin(item) for item in trends.series]
+    return [name for name in ("bundle", "machine") if len({origin[name] for origin in origins}) > 1]
+
+
+def _origin(series: Series) -> dict[str, str]:
+    return {"bundle": series.bundle, "machine": series.machine}
 
 
 def what_changed(series: Series) -> str:
@@ -262,14 +292,18 @@ def what_changed(series: Series) -> str:
 
 def failure_lines(trends: Trends) -> list[str]:
     """Returns one line for each artifact and target that fails now: in which checks, on which devices, since when."""
-    groups: dict[tuple[str, str, str], list[Series]] = {}
+    groups: dict[tuple[str, str, str, str], list[Series]] = {}
     for item in trends.failing:
-        groups.setdefault((item.artifact, item.target, item.machine), []).append(item)
-    several = len({item.machine for item in trends.series}) > 1
+        groups.setdefault((item.bundle, item.artifact, item.target, item.machine), []).append(item)
+    told = _told(trends)
     return [
-        f"{artifact} on {target}{f' of {machine}' if several and machine else ''} FAILS{_how(found)}"
-        for (artifact, target, machine), found in groups.items()
+        f"{artifact}{_of('bundle', bundle, told)} on {target}{_of('machine', machine, told)} FAILS{_how(found)}"
+        for (bundle, artifact, target, machine), found in groups.items()
     ]
+
+
+def _of(name: str, value: str, told: Sequence[str]) -> str:
+    return f" of {value}" if value and name in told else ""
 
 
 def _how(found: Sequence[Series]) -> str:
@@ -331,4 +365,4 @@ def text_of(moment: Moment, what: str) -> str:
         return "pass" if moment.passed else "FAIL"
     if what == "size_bytes":
         return f"{moment.value / 1000:.1f} kB"
-    return f"{moment.value * 1e6:.1f} µs" if what == "median_s" else f"{moment.value:.3g}"
+    return f"{moment.value * 1e6:.1f} µs" if what == _TIME else f"{moment.value:.3g}"

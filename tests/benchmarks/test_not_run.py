@@ -9,6 +9,7 @@ def lost(count, target, reason="it is not set up"):
 
 def test_many_with_one_reason_take_one_line():
     few, many = lost(3, "node"), lost(4, "android")
+    assert summed_up(few * 2) == (*few,)
     other = lost(1, "android", "it crashed")
     assert summed_up([*few, *many, *other]) == (
         *few,

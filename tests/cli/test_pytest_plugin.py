@@ -39,6 +39,16 @@ def test_what_could_not_run_is_an_error_and_no_failed_check(tmp_path, bundles, m
     assert " passed, 2 errors in " in text
 
 
+def test_a_bundle_of_which_a_target_supports_nothing_is_an_error(tmp_path, bundles):
+    bundles.make_bundle(tmp_path / "b")
+    # tflm runs no ONNX.
+    code, text = run_pytest(tmp_path, "--pocketvae", "b", "--pocketvae-targets", " tflm,,tflm")
+    assert code == 1, text
+    assert "not run: tflm: left out decoder.float32.onnx, encoder.float32.onnx: " in text
+    assert " failed" not in text
+    assert "1 error in " in text
+
+
 def test_they_stand_beside_other_tests_and_can_be_chosen(tmp_path, bundles):
     bundle = bundles.make_bundle(tmp_path / "b")
     (tmp_path / "test_own.py").write_text("def test_own(): pass")
@@ -62,6 +72,7 @@ def test_limits_of_ones_own_count(tmp_path, bundles):
     [
         (["--pocketvae", "nothing"], "is not a bundle: manifest.json is missing"),
         (["--pocketvae", "b", "--pocketvae-targets", "hots"], "did you mean 'host'"),
+        (["--pocketvae", "b", "--pocketvae-targets", " ,"], "at least one target must be named"),
         (["--pocketvae", "b", "--pocketvae-config", "no.toml"], "No such file"),
     ],
 )

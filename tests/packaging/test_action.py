@@ -130,6 +130,12 @@ def test_targets_other_than_this_machine_are_set_up(run_step, tmp_path):
         build_parser("targets").parse_args(line.split())
 
 
+@pytest.mark.parametrize(("code", "ends"), [(0, False), (3, False), (2, True)])
+def test_a_device_of_a_fleet_that_does_not_answer_leaves_the_job_to_verify(run_step, tmp_path, code, ends):
+    (tmp_path / "bin" / "pocketvae").write_text(f"#!/bin/sh\nexit {code}\n")
+    assert (run_step("targets", {"targets": "fleet.toml"})[0] != 0) is ends
+
+
 def test_a_comment_that_is_refused_warns(run_step, tmp_path):
     said = tmp_path / "said"
     path = fake(tmp_path, "gh", f'echo "$@" > {shlex.quote(str(said))}')

@@ -138,7 +138,8 @@ def _result(name: str, environment: Environment, everything: list[Subject], foun
         peaks=found.peaks,
         results=tuple(with_speedups(each, rows) for each in rows),
         profiles=found.profiles,
-        not_run=(*not_run, *found.not_run),
+        # Several batch sizes and numbers of threads may have the same reason.
+        not_run=(*dict.fromkeys(not_run), *found.not_run),
         warnings=_warnings(environment),
     )
 

@@ -7,6 +7,8 @@ from pocketvae.benchmarks import compare_paths, comparison_line, comparison_mark
 from pocketvae.benchmarks.compare.comparison import Change, Measurement, compare_figures
 from pocketvae.benchmarks.latency.results import BenchResult, BenchRow, Execution, Interval, TargetRow
 from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.benchmarks.parity.checks import fault_checks, structural_check
+from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.cli.main import main
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError
@@ -137,6 +139,33 @@ def test_what_runs_at_last_is_fixed_and_no_loss(tmp_path, failed, ran):
     worse = compared(tmp_path, ran, failed)
     assert worse.regressed
     assert [item.change for item in worse.differences if item.what == "runs"].count(Change.REGRESSED) == 1
+
+
+def verify_result(checks, not_run=()):
+    return VerifyResult(
+        passed=False, bundle="b", environment=current_environment(), checks=tuple(checks), not_run=not_run
+    )
+
+
+LOADED = structural_check("x.onnx", "host", "loads", "")
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        verify_result(fault_checks("x.onnx", "host", "runs", "it crashed")[:1:-1]),
+        verify_result([structural_check("x.onnx", "host", "content", "it was changed")]),
+        verify_result([structural_check("golden/z.npy", "host", "content", "it is missing")]),
+        verify_result([structural_check("x.onnx", "host", "limit", "it passes anything", "image")]),
+        verify_result([], (lost("all"),)),
+    ],
+)
+def test_what_is_written_only_where_it_fails_is_fixed_where_it_is_gone(tmp_path, failed):
+    better = compared(tmp_path, failed, verify_result([LOADED]))
+    assert [item.change for item in better.differences] == [Change.FIXED, Change.ADDED]
+    elsewhere = replace(LOADED, target="node")
+    worse = compared(tmp_path, failed, verify_result([elsewhere]))
+    assert worse.differences[0].change is Change.REMOVED
 
 
 def test_medians_of_other_targets_are_compared(tmp_path):

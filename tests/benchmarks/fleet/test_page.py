@@ -1,6 +1,7 @@
 """The page and the summary of a fleet."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from pocketvae.benchmarks import BenchConfig
 from pocketvae.benchmarks.fleet.page import latency_markdown, latency_page, parity_markdown, parity_page
 from pocketvae.benchmarks.fleet.run import bench_fleet, verify_fleet
+from pocketvae.benchmarks.fleet.tables import parity_models_table
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,13 @@ def test_a_page_of_parity_has_the_worst_case_of_each_model(fleet_of, devices, bu
     text = parity_markdown(result, result.fleet)
     assert "| FAIL |" in text
     assert len(text) < 4000
+
+
+def test_a_model_that_supports_no_artifact_has_no_verdict(fleet_of, devices, bundles, tmp_path, labels):
+    with devices.simulated({"d9": devices.Behaviour(lost_after=0)}):
+        result = verify_fleet(bundles.make_bundle(tmp_path / "b"), fleet_of(labels)).result
+    fleet = replace(result.fleet, parity=())
+    assert [row[:2] for row in parity_models_table(result, fleet)[1]] == [["<pixel>", "-"], ["pi", "incomplete"]]
 
 
 def test_a_page_of_a_fleet_that_passes_says_so(fleet_of, devices, bundles, tmp_path, labels):

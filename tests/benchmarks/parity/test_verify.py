@@ -7,6 +7,7 @@ import pytest
 from pocketvae.benchmarks import verify_bundle
 from pocketvae.benchmarks.execution import running
 from pocketvae.benchmarks.execution.local import HostRun
+from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.bundle.manifest import FailureRecord
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError, SpecError, TargetError
@@ -108,6 +109,16 @@ def test_a_missing_runtime_is_told_and_not_passed(tmp_path, bundles, monkeypatch
     result = verify_bundle(bundles.make_bundle(tmp_path / "b"))
     assert not result.passed
     assert [item.reason for item in result.not_run] == ["onnxruntime is not installed"] * 2
+
+
+def test_a_reason_of_several_batch_sizes_is_told_once(tmp_path, bundles, monkeypatch):
+    def missing(*_, **__):
+        raise TargetError("onnxruntime is not installed")
+
+    monkeypatch.setattr(running, "open_runner", missing)
+    monkeypatch.setattr(HostTarget, "batches", lambda self, artifact: (1, 8))
+    result = verify_bundle(bundles.make_bundle(tmp_path / "b"))
+    assert [item.artifact for item in result.not_run] == ["decoder.float32.onnx", "encoder.float32.onnx"]
 
 
 def test_goldens_that_are_not_finite_are_refused(tmp_path, bundles):

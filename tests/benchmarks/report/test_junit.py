@@ -35,6 +35,16 @@ def test_what_did_not_run_is_an_error(tmp_path, bundles):
     assert root.find(".//error").get("message") == 'not run: no "runtime" & more'
 
 
+def test_a_verification_in_which_everything_was_declined_is_an_error(tmp_path, bundles):
+    result = verify_bundle(bundles.make_bundle(tmp_path / "b"))
+    declined = (NotRun(artifact="a", target="tflm", reason="it runs no ONNX"),)
+    text = junit_xml(replace(result, passed=False, checks=(), declined=declined))
+    SCHEMA.validate(text)
+    root = ElementTree.fromstring(text)
+    assert (root.get("tests"), root.get("errors")) == ("1", "1")
+    assert root.find(".//error").get("message") == "not run: tflm: left out a: it runs no ONNX"
+
+
 def test_all_of_it_is_valid_by_the_published_schema(tmp_path, bundles):
     passed = verify_bundle(bundles.make_bundle(tmp_path / "right"))
     wrong = bundles.make_bundle(

@@ -64,6 +64,16 @@ def test_a_failure_is_the_headline(tmp_path, bundles):
     assert "FAIL" in text
 
 
+def test_damage_of_another_file_is_the_headline(tmp_path, bundles):
+    path = bundles.make_bundle(tmp_path / "b")
+    (path / "golden" / "z.npy").unlink()
+    write_report(path, tmp_path / "r.html", verify_bundle(path))
+    text = check(tmp_path / "r.html")
+    said = "1 of 2 artifacts match the original; 1 other file is damaged: golden/z.npy; 1 could not be run."
+    assert said in text
+    assert "do not match" not in text
+
+
 def test_the_contact_sheet_shows_what_differs(tmp_path, bundles):
     same = contact_rows(open_bundle(bundles.make_bundle(tmp_path / "same")))
     other = bundles.make_bundle(tmp_path / "other", decoder=bundles.decoder_model(bundles.right_weight() * 2))

@@ -139,17 +139,29 @@ def test_a_file_of_the_first_version_is_read_and_goes_on(db, written, of_fleet):
     with sqlite3.connect(db) as base:
         for table in ("devices", "failures"):
             base.execute(f"DROP TABLE {table}")
+        base.execute("ALTER TABLE results DROP COLUMN bundle")
         base.execute("PRAGMA user_version = 1")
     base.close()
     before = db.read_bytes()
     with History(db) as history:
         assert history.devices() == []
-        assert {entry.number for entry in history.entries()} == {1}
+        assert {(entry.number, entry.bundle) for entry in history.entries()} == {(1, "")}
     assert db.read_bytes() == before
     add(db, of_fleet)
     with History(db) as history:
         assert {item.number for item in history.devices()} == {2}
-        assert {entry.number for entry in history.entries()} == {1, 2}
+        assert {(entry.number, entry.bundle) for entry in history.entries()} == {(1, ""), (2, "tiny")}
+
+
+def test_a_file_of_the_second_version_goes_on(db, written):
+    add(db, written())
+    with sqlite3.connect(db) as base:
+        base.execute("ALTER TABLE results DROP COLUMN bundle")
+        base.execute("PRAGMA user_version = 2")
+    base.close()
+    assert {entry.bundle for entry in entries_of(db)} == {""}
+    add(db, written(1))
+    assert {(entry.number, entry.bundle) for entry in entries_of(db)} == {(1, ""), (2, "b1")}
 
 
 def test_it_is_there_again_when_it_is_opened_again(db, written):
@@ -215,6 +227,18 @@ def test_an_interruption_leaves_no_file_and_no_half_of_one(db, tmp_path, written
     assert {entry.number for entry in entries_of(db)} == {1}
 
 
+def test_a_full_disk_is_the_reason_that_is_told(db, written):
+    add(db, written())
+    with History(db) as history:
+        # SQLite's own limit, which ends a transaction as a full disk does.
+        (pages,) = history._base.execute("PRAGMA page_count").fetchone()
+        history._base.execute(f"PRAGMA max_page_count = {pages}")
+        results = [store._read(written(number)) for number in range(1, 40)]
+        with pytest.raises(SpecError, match="cannot be written: database or disk is full"):
+            history.insert(results, Origin())
+    assert {entry.number for entry in entries_of(db)} == {1}
+
+
 @pytest.mark.parametrize("content", [b"text", b"SQLite format 3\x00" + bytes(200)])
 def test_another_file_is_left_alone(db, written, content):
     db.write_bytes(content)
@@ -243,9 +267,9 @@ def test_an_empty_file_becomes_a_history(db, written):
 def test_a_newer_one_is_refused(db, written):
     add(db, written())
     with sqlite3.connect(db) as base:
-        base.execute("PRAGMA user_version = 3")
+        base.execute("PRAGMA user_version = 4")
     base.close()
-    with pytest.raises(SpecError, match="has version 3, and this pocketvae knows version 2"):
+    with pytest.raises(SpecError, match="has version 4, and this pocketvae knows version 3"):
         History(db)
 
 

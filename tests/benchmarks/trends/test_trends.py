@@ -19,11 +19,22 @@ from pocketvae.errors import SpecError
 NAME = "decoder.int8.tflite"
 
 
-def entries(values, what="image p99_abs", *, failed=(), machine="a CPU, 2 cores", artifact=NAME, devices=(), start=1):
+def entries(
+    values,
+    what="image p99_abs",
+    *,
+    failed=(),
+    bundle="faces",
+    machine="a CPU, 2 cores",
+    artifact=NAME,
+    devices=(),
+    start=1,
+):
     return [
         Entry(
             number=number,
             kind="a verification",
+            bundle=bundle,
             added="2026-01-01T00:00:00+00:00",
             origin=Origin(revision=f"r{number}", label="<main>"),
             artifact=artifact,
@@ -138,6 +149,34 @@ def test_the_newest_result_of_an_artifact_decides():
 def test_machines_fail_apart():
     failed, passed = entries([0.9], failed={1}), entries([0.5], start=2, machine="another CPU, 4 cores")
     assert len(trends_of(failed + passed, Filter()).failing) == 1
+
+
+@pytest.mark.parametrize(
+    ("artifact", "what"), [("golden/z.npy", "content"), ("MODEL_CARD.md", "content"), ("all", "loads")]
+)
+def test_what_is_written_only_where_it_fails_fails_until_the_next_result(artifact, what):
+    broken = entries([None], what=what, artifact=artifact, failed={1})
+    assert len(trends_of(broken + entries([0.5]), Filter()).failing) == 1
+    assert trends_of(broken + entries([0.5], start=2), Filter()).failing == ()
+    assert len(trends_of(broken + entries([0.5], start=2, machine="another CPU, 4 cores"), Filter()).failing) == 1
+
+
+def test_bundles_are_apart():
+    trends = trends_of(entries([0.9, 0.9], failed={1, 2}) + entries([0.5, 0.5], bundle="digits", start=3), Filter())
+    assert failure_lines(trends) == [
+        f"{NAME} of faces on host FAILS since r1 (2026-01-01): image p99_abs; never passed here"
+    ]
+    assert trends.changed == ()
+    headers, rows = trends_table(trends, everything=True)
+    assert (headers[-1], [row[-1] for row in rows]) == ("bundle", ["faces", "digits"])
+
+
+def test_results_that_were_added_before_bundles_were_kept_go_on():
+    old = entries([0.9], bundle="", failed={1})
+    [series] = trends_of(old + entries([0.5], start=2), Filter()).series
+    assert (series.bundle, len(series.moments), series.fails) == ("faces", 2, False)
+    several = entries([0.5], start=2) + entries([0.5], bundle="digits", start=3)
+    assert trends_of(old + several, Filter()).failing == ()
 
 
 def test_a_lost_device_is_told_until_it_runs_again_and_fails_nothing():

@@ -4,6 +4,7 @@ import pytest
 
 from pocketvae.benchmarks import BenchConfig, bench_bundle, bench_table
 from pocketvae.benchmarks.latency.measure import bench
+from pocketvae.benchmarks.latency.measure.examination import Examination
 from pocketvae.benchmarks.latency.measure.subjects import Subject, artifact_load
 from pocketvae.benchmarks.latency.measure.worker import BenchWorker
 from pocketvae.benchmarks.latency.measure.worker_client import start_worker
@@ -11,6 +12,7 @@ from pocketvae.benchmarks.latency.messages import HandleLostError, Measure, Meth
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import SpecError
 from pocketvae.processes.line_process import LineProcess
+from pocketvae.system.environment import current_environment
 
 pytestmark = pytest.mark.usefixtures("few_values")
 NO_ORIGINAL = BenchConfig(include_original=False)
@@ -125,6 +127,15 @@ def test_a_pace_that_fails_costs_that_pace_and_no_more(tmp_path, bundles, monkey
     assert row.paced == ()
     (lost,) = result.not_run
     assert lost.reason.startswith("at 400/s: its process was ended by signal 9")
+
+
+def test_a_reason_of_several_batch_sizes_is_told_once():
+    lost = [
+        Subject(artifact="a", target="host", size_bytes=1, load=None, worker=None, problem="it is not installed")
+        for _ in range(2)
+    ]
+    result = bench._result("b", current_environment(), lost, Examination())
+    assert [item.reason for item in result.not_run] == ["it is not installed"]
 
 
 def test_the_time_limit_of_a_pace_counts_the_calls_too():
