@@ -69,7 +69,9 @@ def _show_targets(terminal: Terminal) -> None:
 
 def _version(package: str, module: str) -> str | None:
     # A distribution can be listed while its module is missing, and in a source tree the other way round.
-    if importlib.util.find_spec(module) is None:
+    spec = importlib.util.find_spec(module)
+    # An uninstalled package may leave a folder, in which Python sees a module without a file.
+    if spec is None or spec.origin is None:
         return None
     try:
         return metadata.version(package)

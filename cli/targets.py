@@ -38,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise SpecError(f"the action must be one of {', '.join(_ACTIONS)}, got {arguments.action!r}")
     with Terminal(quiet=arguments.quiet) as terminal:
         if arguments.action == "list":
-            return _list(terminal, fleet.expanded(arguments.names))
+            named = list(common.target_names(arguments.names)) if arguments.names else []
+            return _list(terminal, fleet.expanded(named))
         names = common.target_names([target for target, _ in fleet.expanded(arguments.names)])
         targets = [make_target(name) for name in names]
         if arguments.action == "remove":

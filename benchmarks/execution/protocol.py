@@ -56,7 +56,7 @@ class TargetRun(ABC):
             artifact: One of the bundle's.
             inputs: As for `outputs`.
             num_threads: Threads used by one call.
-            count: Values to measure, after warm-up calls.
+            count: Values to measure, after warm-up calls; fewer, but at least 30, where they would take too long.
 
         Raises:
             ArtifactFault: as `outputs`.

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pocketvae.errors import ArtifactFault, ParityError
+from pocketvae.errors import ArtifactFault, ParityError, TargetError
 from pocketvae.runtimes.base import Array, FloatArray, Optimizations, Runner, quantize
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format, TensorSpec
-from pocketvae.system.timing import calibrate_loops, time_values
+from pocketvae.system.timing import calibrate_loops, time_first_calls, time_values
 
 _WARMUP_CALLS = 20
+# Slow files get fewer warm-up calls and values, so that a job ends in time. `samples.mjs` and `runner.cpp` do the same.
+_WARMUP_BUDGET_S, _VALUES_BUDGET_S = 5.0, 60.0
+_FEWEST_VALUES = 30
 
 
 class Interface(Protocol):
@@ -106,7 +109,7 @@ def run_loaded(
 
     Raises:
         ArtifactFault: the file cannot be loaded, has another interface, or stops while it runs.
-        TargetError: the runtime does not support the file, or is not installed.
+        TargetError: the runtime does not support the file, also where only a call shows it, or is not installed.
     """
     try:
         runner = load()
@@ -118,6 +121,8 @@ def run_loaded(
             raise ArtifactFault("interface", problem)
         try:
             return runner.run_samples(inputs, image_range)
+        except TargetError:
+            raise
         except Exception as e:  # a runtime may raise anything; the other artifacts still run
             raise ArtifactFault("runs", f"{type(e).__name__}: {str(e)[:200]}") from e
 
@@ -150,7 +155,7 @@ def time_loaded(
         load: Opens the file.
         inputs: Input name to `[N, ...]` real numbers.
         image_range: What pixels 0 and 255 stand for.
-        count: Values to measure.
+        count: Values to measure; fewer, but at least 30, where they would take more than a minute.
     """
     started = time.perf_counter()
     with load() as runner:
@@ -160,8 +165,9 @@ def time_loaded(
         loaded = time.perf_counter()
         call()
         first = time.perf_counter()
-        for _ in range(_WARMUP_CALLS):
-            call()
+        time_first_calls(call, count=_WARMUP_CALLS, limit_s=_WARMUP_BUDGET_S)
         loops = calibrate_loops(call)
-        values_s = time_values(call, loops=loops, count=count)
+        values_s, end = list[float](), time.perf_counter() + _VALUES_BUDGET_S
+        while len(values_s) < count and (len(values_s) < _FEWEST_VALUES or time.perf_counter() < end):
+            values_s += time_values(call, loops=loops, count=1)
     return Latency(load_s=loaded - started, first_s=first - loaded, values_s=tuple(values_s), loops=loops)

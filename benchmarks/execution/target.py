@@ -15,6 +15,7 @@ from pocketvae.benchmarks.execution.protocol import TargetRun
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import SpecError, TargetError
+from pocketvae.processes.failures import failure_of
 from pocketvae.runtimes.base import Optimizations
 from pocketvae.system.tools.setup import SetupStep, target_folder
 
@@ -52,6 +53,17 @@ class Target(ABC):
         Raises:
             TargetError: the target cannot be used or reached.
         """
+
+    def entered(self, bundle: Bundle) -> TargetRun:
+        """Opens a bundle as `open` does; what this machine's system refuses costs this target alone.
+
+        Raises:
+            TargetError: as `open`, or a file cannot be read or written, such as on a full disk.
+        """
+        try:
+            return self.open(bundle)
+        except OSError as e:
+            raise refused_here(self.name, e) from e
 
     def declines(self, artifact: ArtifactRecord) -> str:
         """Returns why the target does not support an artifact, which is not a failure; empty if it does."""
@@ -92,6 +104,16 @@ class Target(ABC):
     def remove(self) -> None:
         """Removes what `setup` made."""
         shutil.rmtree(target_folder(self.name.partition(":")[0]), ignore_errors=True)
+
+
+def refused_here(name: str, error: OSError) -> TargetError:
+    """Builds the error for what this machine's system refuses while a target is used.
+
+    Args:
+        name: Of the target.
+        error: What the system said.
+    """
+    return TargetError(f"{name}: {failure_of(error).message}")
 
 
 def not_set_up(target: Target, what: str) -> str | None:

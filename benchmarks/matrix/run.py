@@ -88,7 +88,7 @@ class _Filler:
             reason = target.unavailable()
             if reason is not None:
                 raise TargetError(reason)
-            with target.open(self._bundle) as run:
+            with target.entered(self._bundle) as run:
                 facts = run.facts()
                 for artifact in self._bundle.manifest.artifacts:
                     self._fill(artifact, target, run)

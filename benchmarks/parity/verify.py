@@ -144,7 +144,7 @@ class _Verifier:
             reason = target.unavailable()
             if reason is not None:
                 raise TargetError(reason)
-            with target.open(self._bundle) as run:
+            with target.entered(self._bundle) as run:
                 for artifact in artifacts:
                     for batch in target.batches(artifact):
                         self._check(artifact, batch, target, run)

@@ -9,10 +9,19 @@ from typing import TypeVar
 
 from pocketvae.benchmarks.execution.protocol import TargetRun
 from pocketvae.benchmarks.execution.running import Latency
+from pocketvae.benchmarks.execution.target import refused_here
 from pocketvae.benchmarks.remote.messages import Job, Method, Ran, Timed, TimedJob
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import ArtifactFault, ChannelError, InternalError, PocketVaeError, TargetError
+from pocketvae.errors import (
+    ArtifactFault,
+    ChannelError,
+    InternalError,
+    NoSpaceError,
+    PocketVaeError,
+    SpecError,
+    TargetError,
+)
 from pocketvae.processes.deadline import within
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Channel, Client
@@ -122,14 +131,17 @@ class ChannelRun(TargetRun):
 
         Raises:
             ArtifactFault: the artifact is wrong.
-            TargetError: the target does not have what the job needs, is gone, or sent what cannot be read.
+            TargetError: the target does not have what the job needs, is gone, or sent what cannot be read; or this
+                machine's system refuses something, such as a full disk.
         """
         try:
             return self._client.call_with_arrays(method, job, arrays, result, within(time_limit_s))
         except ArtifactFault:
             raise
-        except (ChannelError, InternalError, TargetError) as e:
+        except (ChannelError, InternalError, NoSpaceError, SpecError, TargetError) as e:
             raise TargetError(f"{self._name}: {e}") from e
+        except OSError as e:
+            raise refused_here(self._name, e) from e
         except PocketVaeError as e:
             raise ArtifactFault("runs", str(e)) from e
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from pocketvae.benchmarks.remote.accelerators import deviation_from_cpu, gpu_refusal
-from pocketvae.benchmarks.remote.messages import Job
-from pocketvae.benchmarks.remote.runner import RemoteRunner
+from pocketvae.benchmarks.remote.messages import Job, Timed, TimedJob
+from pocketvae.benchmarks.remote.runner import RemoteRunner, require_one_thread
 from pocketvae.errors import TargetError, missing_package
 from pocketvae.runtimes.base import Array, FloatArray, Optimizations, Runner
 from pocketvae.runtimes.litert import LiteRtRunner
@@ -33,6 +33,11 @@ class GraphicsRemoteRunner(RemoteRunner):
     def open(self, path: Path, job: Job) -> Runner:
         """See `RemoteRunner.open`: on the GPU alone."""
         return GraphicsRunner(path, job.batch, is_float32=self._is_float32)
+
+    def time(self, job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
+        """See `RemoteRunner.time`."""
+        require_one_thread(job.threads, "a GPU does not compute with the CPU's threads")
+        return super().time(job, inputs)
 
     def figures(
         self, path: Path, job: Job, inputs: Mapping[str, Array], outputs: Mapping[str, FloatArray]

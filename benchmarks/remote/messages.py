@@ -64,7 +64,7 @@ class TimedJob(Job):
     """Time one artifact.
 
     Attributes:
-        timed_calls: How many calls to time.
+        timed_calls: How many calls to time; fewer, but at least 30, where they would take more than a minute.
     """
 
     timed_calls: int

@@ -12,6 +12,7 @@ from pocketvae.benchmarks.remote.channel import ChannelRun, start_here
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError
+from pocketvae.installation import python_path
 from pocketvae.system.tools.pip import install_here
 from pocketvae.system.tools.setup import SetupStep, folder_step, target_folder
 
@@ -45,7 +46,7 @@ class PackageTarget(Target):
 
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""
-        process = start_here(bundle, self.name, {"PYTHONPATH": str(self._site)})
+        process = start_here(bundle, self.name, {"PYTHONPATH": python_path(self._site)})
         return ChannelRun(self.name, process, bundle)
 
     def runtime(self, artifact: ArtifactRecord) -> str:

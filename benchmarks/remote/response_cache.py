@@ -20,7 +20,7 @@ from pocketvae.system import leftovers
 from pocketvae.system.files import sha256_bytes, write_bytes, write_text
 from pocketvae.system.folders import claimed_directory
 
-# What ssh itself ends with; any other code is that of the program at the other end.
+# What ssh itself ends with, also where a signal ends the program at the other end; any other code is the program's.
 _CONNECTION_LOST = 255
 _PAUSES_S = (1.0, 4.0)
 _SUFFIX, _TOKEN = ".response", "token"
@@ -57,8 +57,10 @@ class ResponseCache:
         response = self._send(request, time_limit_s)
         # What is missing there may have come by the next run.
         if response.error is None or not is_passing(response.error):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_bytes(kept, encode(response))
+            # A response is here, whether or not the disk takes it for another run.
+            with contextlib.suppress(OSError):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                write_bytes(kept, encode(response))
         return response
 
     def close(self) -> None:
@@ -85,10 +87,24 @@ class ResponseCache:
                 if e.code != _CONNECTION_LOST:
                     raise
                 if pause_s is None:
+                    if self._is_there(request, time_limit_s):
+                        said = str(e).partition(": ")[2]
+                        how = "its process there ended without an answer, most likely by a signal"
+                        raise ChannelError(f"{how}: {said}" if said else how) from e
                     self._lost = ChannelError(self._say(e), e.code)
                     raise self._lost from e
             self._pause(pause_s)
         raise AssertionError("the last attempt returns or raises")
+
+    def _is_there(self, request: Request, time_limit_s: float) -> bool:
+        """Whether the other end still answers, so that it was the job that ended its program."""
+        if request.method == Method.FACTS:
+            return False
+        try:
+            self._channel.ask(replace(request, method=Method.FACTS, params=None, block=b""), time_limit_s)
+        except ChannelError:
+            return False
+        return True
 
     def _say(self, error: ChannelError) -> str:
         count = len(list(self._folder.glob(f"*{_SUFFIX}"))) if self._folder.is_dir() else 0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pocketvae.benchmarks.execution.running import run_loaded, time_loaded
 from pocketvae.benchmarks.remote.messages import Job, Method, Ran, Timed, TimedJob
+from pocketvae.errors import ArtifactFault, SpecError, TargetError
 from pocketvae.processes.arrays import Arrays
 from pocketvae.processes.rpc import Handler, Handlers, handler
 from pocketvae.runtimes.base import Array, FloatArray, Runner
@@ -57,10 +58,18 @@ class RemoteRunner:
 
         Raises:
             ArtifactFault: the file cannot be loaded, has another interface, or stops while it runs.
+            SpecError: this machine does not have the threads.
             TargetError: as `open` and `figures`.
         """
         path = self._folder / job.location
-        outputs = run_loaded(lambda: self.open(path, job), job, inputs, job.image_range, job.batch)
+        if job.threads != 1:
+            from pocketvae.system.limits import check_threads  # with one thread, a module less to begin with
+
+            check_threads(job.threads)
+        try:
+            outputs = run_loaded(lambda: self.open(path, job), job, inputs, job.image_range, job.batch)
+        except SpecError as e:  # the file does not support the batch size
+            raise ArtifactFault("runs", str(e)) from e
         return Ran(figures=self.figures(path, job, inputs, outputs)), dict(outputs)
 
     def facts(self) -> dict[str, str]:
@@ -70,6 +79,24 @@ class RemoteRunner:
         return {"machine": machine, "cpu": environment.cpu, "python": platform.python_version(), **environment.versions}
 
     def time(self, job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
-        """Times an artifact on the first sample."""
+        """Times an artifact on the first sample.
+
+        Raises:
+            TargetError: as `open`, or what computes here does not take the number of threads.
+        """
         path = self._folder / job.location
         return Timed(latency=time_loaded(lambda: self.open(path, job), inputs, job.image_range, job.timed_calls))
+
+
+def require_one_thread(threads: int, computes: str) -> None:
+    """Refuses to time a number of threads that nothing would be told of.
+
+    Args:
+        threads: That were asked for.
+        computes: What computes, and how, as the beginning of a sentence: `tract computes with one thread`.
+
+    Raises:
+        TargetError: they are not 1.
+    """
+    if threads != 1:
+        raise TargetError(f"{computes}: it is only timed with --threads 1, got {threads}")

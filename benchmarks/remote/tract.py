@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pocketvae.benchmarks.remote.messages import Job
-from pocketvae.benchmarks.remote.runner import RemoteRunner
+from pocketvae.benchmarks.remote.messages import Job, Timed, TimedJob
+from pocketvae.benchmarks.remote.runner import RemoteRunner, require_one_thread
 from pocketvae.errors import ParityError
 from pocketvae.runtimes.base import Array, Optimizations, Runner
 from pocketvae.runtimes.opening import open_runner
@@ -29,6 +29,11 @@ class TractRemoteRunner(RemoteRunner):
     def open(self, path: Path, job: Job) -> Runner:
         """See `RemoteRunner.open`."""
         return TractRunner(path, job.batch)
+
+    def time(self, job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
+        """See `RemoteRunner.time`: its Python package takes no number of threads."""
+        require_one_thread(job.threads, "tract computes with one thread")
+        return super().time(job, inputs)
 
     def facts(self) -> dict[str, str]:
         """See `RemoteRunner.facts`."""

@@ -29,6 +29,7 @@ from pocketvae.benchmarks.remote.phone import (
 )
 from pocketvae.benchmarks.remote.phone_channel import PhoneChannel
 from pocketvae.benchmarks.remote.response_cache import ResponseCache, answers_token, claim_answers, copies_removed
+from pocketvae.benchmarks.remote.runner import require_one_thread
 from pocketvae.benchmarks.remote.scripts import ScriptRun
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
@@ -78,6 +79,7 @@ class AndroidTarget(Target):
         if serial.startswith("-") or any(letter.isspace() for letter in serial):
             raise SpecError(f"a serial number must be one that adb devices lists, got {serial!r}")
         self._serial, self._accelerator = serial, accelerator or _CPU
+        self.has_other_kernels = self._accelerator == _CPU
         self.name = f"android:{option}" if option else "android"
         self.summary = f"a phone behind adb: android:SERIAL, android:SERIAL?ACCELERATOR ({', '.join(_ACCELERATORS)})"
         self._folder = target_folder("android")
@@ -258,6 +260,9 @@ class AndroidRun(ScriptRun):
         """See `TargetRun.latency`, on the fastest cores, with the phone's temperature noted."""
         if is_emulator(self._phone.properties):
             raise TargetError(f"{self._name}: an emulator's latency says nothing about a phone, so it is not measured")
+        if self._accelerator in _OTHER_ARITHMETIC:
+            words = _ACCELERATORS[self._accelerator][1]
+            require_one_thread(num_threads, f"{self._name}: {words} does not compute with the CPU's threads")
         try:
             before = read_heat(self._phone.device)
             latency = super().latency(artifact, inputs, num_threads=num_threads, count=count)

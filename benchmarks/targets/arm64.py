@@ -31,6 +31,7 @@ _VERSION_TIME_LIMIT_S = 60.0
 # The first Debian release with such a QEMU.
 _QEMU_RELEASE = "trixie"
 _ROOT_PACKAGES = ("python3", "libstdc++6", "libgomp1")
+_MERGED = ("bin", "lib", "sbin")
 _WHEELS = ("ai-edge-litert", "numpy", "onnxruntime", "pydantic", "safetensors")
 
 
@@ -89,7 +90,7 @@ class Arm64Target(Target):
                 text="Python for ARM with its libraries, some 40 packages, by apt",
                 key=f"{apt.release_codename()} {' '.join(_ROOT_PACKAGES)}",
                 download_bytes=28_000_000,
-                make=lambda folder: apt.unpack_packages(folder, _ROOT_PACKAGES, apt.machine_sources(), "arm64"),
+                make=self._make_root,
             ),
             folder_step(
                 self._folder / "site",
@@ -117,6 +118,12 @@ class Arm64Target(Target):
                 apt.own_architecture(),
             ),
         )
+
+    def _make_root(self, folder: Path) -> None:
+        apt.unpack_packages(folder, _ROOT_PACKAGES, apt.machine_sources(), "arm64")
+        link_merged(folder)
+        command = (str(self._qemu()), "-L", str(folder), str(root_python(folder)), "--version")
+        run_tool(command, "starting Python for ARM", time_limit_s=_VERSION_TIME_LIMIT_S)
 
     def _qemu(self) -> Path:
         return _own_qemu() or self._folder / "qemu/qemu-aarch64"
@@ -186,6 +193,16 @@ def check_qemu(qemu: Path) -> str:
             f"{qemu} is QEMU {match[0][8:]}, which is known to compute int8 wrongly: {_OLDEST_QEMU} or newer is needed"
         )
     return match[0][8:]
+
+
+def link_merged(root: Path) -> None:
+    """Adds the links of a system root whose programs and libraries all lie in `usr`, as from Debian 13 on.
+
+    They are in a package that none depends on; every program names its loader by the link.
+    """
+    for name in _MERGED:
+        if not (root / name).exists() and (root / "usr" / name).is_dir():
+            (root / name).symlink_to(f"usr/{name}")
 
 
 def root_python(root: Path) -> Path:

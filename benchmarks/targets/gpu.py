@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from pocketvae.benchmarks.execution.half_precision import judged_in_half_precision
 from pocketvae.benchmarks.execution.protocol import TargetRun
+from pocketvae.benchmarks.execution.running import Latency
 from pocketvae.benchmarks.execution.target import Target, not_set_up, require_linux
 from pocketvae.benchmarks.remote.channel import ChannelRun, start_here
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import unknown_name
-from pocketvae.runtimes.base import Optimizations
+from pocketvae.errors import TargetError, unknown_name
+from pocketvae.runtimes.base import Array, Optimizations
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.system.files import write_text
 from pocketvae.system.tools import apt, chromium
@@ -28,6 +30,10 @@ _DRIVER = f'{{"file_format_version": "1.0.0", "ICD": {{"library_path": "./{_SHAD
 # Where drivers of graphics cards describe themselves; Mesa's lavapipe is no card.
 _DRIVER_FOLDERS = (Path("/usr/share/vulkan/icd.d"), Path("/etc/vulkan/icd.d"))
 _SOFTWARE = "lvp_"
+# Mesa's drivers of cards are installed wherever Mesa is, so that a card must be there too. The last is Windows' WSL.
+_DEVICE_FOLDER, _DEVICES = Path("/dev"), ("dri/renderD*", "nvidia[0-9]*", "dxg")
+# How drivers that compute on the CPU name themselves.
+_SOFTWARE_ADAPTERS = ("llvmpipe", "swiftshader")
 _BROWSERS = (Path("/usr/lib/chromium"), Path("/opt/google/chrome"))
 
 
@@ -68,7 +74,7 @@ class GpuTarget(Target):
             environment["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, libraries))
             # The old name of the variable is the one that every loader of Vulkan knows.
             environment["VK_ICD_FILENAMES"] = str(self._folder / _DRIVER_NAME)
-        return ChannelRun(self.name, start_here(bundle, self.name, environment), bundle)
+        return GpuRun(self.name, start_here(bundle, self.name, environment), bundle)
 
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""
@@ -105,12 +111,30 @@ class GpuTarget(Target):
         )
 
 
+class GpuRun(ChannelRun):
+    """Files on the accelerator, which says what it computes on."""
+
+    def latency(
+        self, artifact: ArtifactRecord, inputs: Mapping[str, Array], *, num_threads: int = 1, count: int = 200
+    ) -> Latency:
+        """See `TargetRun.latency`.
+
+        Raises:
+            TargetError: the driver computes on the CPU after all.
+        """
+        adapter = self.facts().get("adapter", "")
+        if any(name in adapter.lower() for name in _SOFTWARE_ADAPTERS):
+            raise TargetError(f"{self._name}: {adapter} computes on the CPU, so its latency says nothing about a GPU")
+        return super().latency(artifact, inputs, num_threads=num_threads, count=count)
+
+
 def has_card() -> bool:
-    """Whether a graphics card's driver of Vulkan is installed, or the user names a driver."""
+    """Whether there are a graphics card and a driver of Vulkan for one, or the user names a driver."""
     if os.environ.get("VK_ICD_FILENAMES") or os.environ.get("VK_DRIVER_FILES"):
         return True
     found = [file for folder in _DRIVER_FOLDERS if folder.is_dir() for file in folder.glob("*.json")]
-    return any(not file.name.startswith(_SOFTWARE) for file in found)
+    has_driver = any(not file.name.startswith(_SOFTWARE) for file in found)
+    return has_driver and any(next(_DEVICE_FOLDER.glob(pattern), None) for pattern in _DEVICES)
 
 
 def _own_shader() -> Path | None:

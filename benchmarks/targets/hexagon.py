@@ -14,6 +14,7 @@ from pocketvae.benchmarks.remote.messages import Job
 from pocketvae.benchmarks.remote.package_target import SimulatorTarget, packages_step
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord, CompiledRecord
+from pocketvae.installation import python_path
 from pocketvae.portability.hexagon import SOC_MODELS, generation_of
 from pocketvae.processes.rpc import Channel
 from pocketvae.runtimes.base import Array, FloatArray, Optimizations
@@ -51,7 +52,7 @@ class HexagonTarget(SimulatorTarget):
 
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""
-        process = start_here(bundle, f"hexagon:{self._generation}", {"PYTHONPATH": str(self._site)})
+        process = start_here(bundle, f"hexagon:{self._generation}", {"PYTHONPATH": python_path(self._site)})
         return HexagonRun(self.name, process, bundle, self._generation)
 
     def declines(self, artifact: ArtifactRecord) -> str:
@@ -127,7 +128,7 @@ def compile_on_hexagon(source: Path, out: Path, generation: str) -> bytes:
     run_tool(
         (sys.executable, "-m", "pocketvae.benchmarks.remote.npu_compiler", str(source), str(out), generation),
         f"compiling {source.name} for Hexagon {generation}",
-        environment={"PYTHONPATH": str(target_folder("hexagon") / "site"), "PYTHONSAFEPATH": "1"},
+        environment={"PYTHONPATH": python_path(target_folder("hexagon") / "site"), "PYTHONSAFEPATH": "1"},
         time_limit_s=_COMPILE_TIME_LIMIT_S,
     )
     return out.read_bytes()

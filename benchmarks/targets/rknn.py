@@ -11,6 +11,7 @@ from pocketvae.benchmarks.remote.package_target import SimulatorTarget, packages
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError
+from pocketvae.installation import python_path
 from pocketvae.portability.rknn import INTEGER_PLATFORMS, PLATFORMS, platform_of
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.system.tools.setup import SetupStep, target_folder
@@ -60,7 +61,7 @@ class RknnTarget(SimulatorTarget):
 
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""
-        process = start_here(bundle, f"rknn:{self._platform}", {"PYTHONPATH": str(self._site)})
+        process = start_here(bundle, f"rknn:{self._platform}", {"PYTHONPATH": python_path(self._site)})
         return ChannelRun(self.name, process, bundle)
 
     def declines(self, artifact: ArtifactRecord) -> str:

@@ -7,6 +7,7 @@ from pocketvae.benchmarks.execution.target import Target, not_set_up, refuse_opt
 from pocketvae.benchmarks.remote.channel import ChannelRun, start_here
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.installation import python_path
 from pocketvae.portability.tflm import tflm_site, tflm_step
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.runtimes.base import Optimizations
@@ -43,7 +44,7 @@ class TflmTarget(Target):
 
     def channel(self, bundle: Bundle) -> LineProcess:
         """Returns the process that runs a bundle's files."""
-        return start_here(bundle, "tflm", {"PYTHONPATH": str(self._site)})
+        return start_here(bundle, "tflm", {"PYTHONPATH": python_path(self._site)})
 
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""

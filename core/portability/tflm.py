@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import TargetError
+from pocketvae.installation import python_path
 from pocketvae.system.files import write_bytes
 from pocketvae.system.temporary import temporary_directory
 from pocketvae.system.tools.pip import install_here
@@ -105,7 +106,7 @@ def run_on_tflm(content: bytes, name: str, inputs: Sequence[Array], output_count
 
 def tflm_environment() -> dict[str, str]:
     """Returns the variables with which this machine's Python finds the wheel."""
-    return {"PYTHONPATH": str(tflm_site()), "PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"}
+    return {"PYTHONPATH": python_path(tflm_site()), "PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"}
 
 
 def _run_probe(folder: Path, name: str, output_count: int) -> str:

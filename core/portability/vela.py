@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pocketvae.errors import TargetError
 from pocketvae.formats.tflite.model import operator_name, tensor_name, view_model
+from pocketvae.installation import python_path
 from pocketvae.portability.ethos_u import EthosU
 from pocketvae.portability.records import Backend, Portability
 from pocketvae.portability.tally import tally
@@ -197,7 +198,7 @@ def compile_for(chip: EthosU, content: bytes, name: str) -> NpuEstimate:
         said = run_tool(
             _command(chip, path, folder),
             f"compiling {name} for {chip.accelerator} by vela",
-            environment={"PYTHONPATH": str(_site()), "PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"},
+            environment={"PYTHONPATH": python_path(_site()), "PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"},
             time_limit_s=_TIME_LIMIT_S,
         )
         try:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pocketvae.benchmarks.execution.running import Latency
-from pocketvae.benchmarks.targets import Target, TargetRun, known_targets
+from pocketvae.benchmarks.targets import Target, TargetRun, known_targets, make_target
 from pocketvae.benchmarks.targets import registry as registry_module
 from pocketvae.cli import targets as command
 from pocketvae.cli.main import main
@@ -55,6 +55,14 @@ def test_the_list_names_every_target_and_what_is_missing(capsys, monkeypatch, tm
     assert "run pocketvae targets setup tflm" in out
     assert main(["targets", "list", "tflm"]) == 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_names_what_needs_no_other_machine(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("POCKETVAE_CACHE", str(tmp_path))
+    assert main(["targets", "list", "all"]) == 3
+    out = capsys.readouterr().out
+    assert "tflm" in out
+    assert "ssh://user@host" not in out
 
 
 def test_setup_says_what_it_downloads_and_asks(capsys, board, monkeypatch):
@@ -193,6 +201,29 @@ def test_bench_on_another_target_reports_its_times(tmp_path, bundles, capsys, mo
     for row in rows:
         assert row["median_s"] == pytest.approx(0.0020995)
         assert (row["load_s"], row["first_s"], len(row["values_s"])) == (0.5, 0.25, 200)
+
+
+def test_what_the_system_refuses_one_target_costs_no_other(tmp_path, bundles, capsys, monkeypatch):
+    """Bench and verify; a cache folder that takes no files is such a thing."""
+    boards = {"node": Board(), "tract": Board(), "host": make_target("host")}
+    boards["node"].name = "full"
+    for board in (boards["node"], boards["tract"]):
+        board.taken = ["step"]
+
+    def refuse(bundle):
+        raise OSError(28, "No space left on device", "/cache/answers")
+
+    boards["node"].open, boards["tract"].open = refuse, lambda bundle: ScriptedRun()
+    bundle = bundles.make_bundle(tmp_path / "b")
+    for module, words, done, other in (
+        ("latency.measure.remote_latency", ["bench", str(bundle), "--targets", "node,tract"], "elsewhere", "board"),
+        ("parity.verify", ["verify", str(bundle), "--targets", "node,host"], "checks", "host"),
+    ):
+        monkeypatch.setattr(f"pocketvae.benchmarks.{module}.make_target", boards.__getitem__)
+        assert main([*words, "--json", str(tmp_path / "r.json"), "--quiet"]) == 3
+        result = json.loads((tmp_path / "r.json").read_text())
+        assert {item["target"] for item in result[done]} == {other}
+        assert {item["reason"] for item in result["not_run"]} == {"full: /cache/answers: No space left on device"}
 
 
 def test_bench_on_a_target_that_is_missing_names_what_did_not_run(tmp_path, bundles, capsys, monkeypatch):

@@ -73,7 +73,7 @@ def time_on(
         environment=current_environment(),
         results=(),
         elsewhere=tuple(timer.rows),
-        not_run=tuple(timer.not_run),
+        not_run=tuple(dict.fromkeys(timer.not_run)),
     )
 
 
@@ -99,7 +99,7 @@ class _Timer:
             reason = target.unavailable()
             if reason is not None:
                 raise TargetError(reason)
-            with target.open(self._bundle) as run:
+            with target.entered(self._bundle) as run:
                 for done, (artifact, threads) in enumerate(pairs, start=1):
                     self._time(artifact, threads, target, run)
                     stage = f"timing on {target.name}"

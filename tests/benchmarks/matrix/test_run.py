@@ -115,6 +115,16 @@ def test_what_a_target_is_not_for_is_left_out_and_no_failure(fill):
     assert matrix.result.passed
 
 
+def test_a_target_that_the_system_refuses_something_costs_its_column_alone(fill, monkeypatch):
+    def refuse(self, bundle):
+        raise OSError(errno.ENOSPC, "No space left on device", "/cache")
+
+    monkeypatch.setattr(Other, "open", refuse)
+    matrix = fill(Other())
+    assert set(states(matrix, "other").values()) == {CellState.NOT_RUN}
+    assert matrix.result.targets[1].problem == "other: /cache: No space left on device"
+
+
 def test_a_target_that_cannot_be_used_costs_its_column_alone(fill):
     matrix = fill(Other(reason="no such machine"))
     assert set(states(matrix, "other").values()) == {CellState.NOT_RUN}

@@ -41,6 +41,11 @@ def lost():
     return ChannelError("its process ended with code 255: Connection reset by peer", 255)
 
 
+def gone():
+    """Three attempts, and the question whether the other end is there."""
+    return [lost() for _ in range(4)]
+
+
 @pytest.fixture
 def open_response_cache(tmp_path):
     pauses = []
@@ -60,7 +65,7 @@ def test_a_connection_that_comes_back_is_no_error(open_response_cache):
 
 
 def test_one_that_does_not_says_how_to_go_on_and_is_not_tried_again(open_response_cache):
-    response_cache = open_response_cache("yes", lost(), lost(), lost())
+    response_cache = open_response_cache("yes", *gone())
     response_cache.ask(JOB, 1)
     for _ in range(2):
         with pytest.raises(
@@ -73,7 +78,7 @@ def test_one_that_does_not_says_how_to_go_on_and_is_not_tried_again(open_respons
 
 
 def test_what_was_done_is_not_asked_again(open_response_cache):
-    broken = open_response_cache("hello", "yes", lost(), lost(), lost())
+    broken = open_response_cache("hello", "yes", *gone())
     broken.ask(GREETING, 1)
     broken.ask(JOB, 1)
     with pytest.raises(ChannelError):
@@ -87,7 +92,7 @@ def test_what_was_done_is_not_asked_again(open_response_cache):
 
 
 def test_what_another_version_answered_is_asked_again(open_response_cache):
-    broken = open_response_cache("onnxruntime 1", "one", lost(), lost(), lost())
+    broken = open_response_cache("onnxruntime 1", "one", *gone())
     broken.ask(GREETING, 1)
     broken.ask(JOB, 1)
     with pytest.raises(ChannelError):
@@ -100,7 +105,7 @@ def test_what_another_version_answered_is_asked_again(open_response_cache):
 
 def test_what_was_missing_is_asked_again(open_response_cache):
     missing = failure_of(TargetError("no such runtime"))
-    broken = open_response_cache(missing, lost(), lost(), lost())
+    broken = open_response_cache(missing, *gone())
     assert broken.ask(JOB, 1).error == missing
     with pytest.raises(ChannelError):
         broken.ask(OTHER, 1)
@@ -111,7 +116,7 @@ def test_what_was_missing_is_asked_again(open_response_cache):
 def test_what_was_not_missing_is_not_asked_again_whatever_its_words(open_response_cache):
     """A result may say what a missing runtime would, and an artifact that is at fault stays so."""
     fault = failure_of(ArtifactFault("loads", 'damaged: "missing": true, "job": null'))
-    broken = open_response_cache({"missing": True, "job": None}, fault, lost(), lost(), lost())
+    broken = open_response_cache({"missing": True, "job": None}, fault, *gone())
     broken.ask(JOB, 1)
     broken.ask(OTHER, 1)
     with pytest.raises(ChannelError):
@@ -137,6 +142,22 @@ def test_a_crash_at_the_other_end_is_no_lost_connection(open_response_cache):
         response_cache.ask(JOB, 1)
     assert not response_cache.is_lost
     assert response_cache.pauses == []
+
+
+def test_a_job_that_a_signal_ends_there_costs_no_other(open_response_cache):
+    """ssh ends with one code for this and for a lost connection."""
+    response_cache = open_response_cache(lost(), lost(), lost(), "hello", "yes")
+    with pytest.raises(ChannelError, match="its process there ended without an answer, most likely by a signal") as e:
+        response_cache.ask(JOB, 1)
+    assert e.value.code is None
+    assert not response_cache.is_lost
+    assert response_cache._channel.asked[-1] == Request(id=JOB.id, method=Method.FACTS)
+    assert response_cache.ask(OTHER, 1).result == "yes"
+
+
+def test_a_response_that_cannot_be_kept_is_a_response(tmp_path):
+    (tmp_path / "file").touch()
+    assert ResponseCache(Channel("yes"), tmp_path / "file" / "answers").ask(JOB, 1).result == "yes"
 
 
 def test_copies_are_removed_by_a_program_that_goes_on_when_the_process_ends_too_soon(tmp_path):

@@ -26,6 +26,17 @@ console.log(JSON.stringify(decode(await respond(request, methods(() => ({}), pre
 """
 
 
+def run_program(folder, program, case):
+    node = shutil.which("node") or shutil.which("nodejs")
+    if node is None:
+        pytest.skip("Node.js is not installed")
+    write_scripts(folder, ("samples.mjs", "envelope.mjs"))
+    (folder / "main.mjs").write_text(program)
+    return json.loads(
+        subprocess.run([node, folder / "main.mjs", case], capture_output=True, text=True, check=True).stdout
+    )
+
+
 @pytest.mark.parametrize(
     ("case", "error"),
     [
@@ -43,10 +54,20 @@ console.log(JSON.stringify(decode(await respond(request, methods(() => ({}), pre
     ],
 )
 def test_a_runtime_that_does_not_start_is_no_fault_of_the_artifact(case, error, tmp_path):
-    node = shutil.which("node") or shutil.which("nodejs")
-    if node is None:
-        pytest.skip("Node.js is not installed")
-    write_scripts(tmp_path, ("samples.mjs", "envelope.mjs"))
-    (tmp_path / "main.mjs").write_text(PROGRAM)
-    done = subprocess.run([node, tmp_path / "main.mjs", case], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == {"id": 5, "error": error}
+    assert run_program(tmp_path, PROGRAM, case) == {"id": 5, "error": error}
+
+
+SLOW = """
+import { methods } from "./samples.mjs";
+let now = 0;
+Object.defineProperty(globalThis, "performance", { value: { now: () => (now += 1e-3) } });
+const runner = { run: async () => { now += 1e3 * Number(process.argv[2]); }, close: () => {} };
+const inputs = () => ({ z: { dtype: "float32", shape: [1, 1], data: new Float32Array(1) } });
+const { result } = await methods(() => ({}), async () => {}, async () => runner).time({ timed_calls: 200 }, inputs);
+console.log(JSON.stringify(result.latency.values_s.length));
+"""
+
+
+@pytest.mark.parametrize(("call_s", "count"), [("0.01", 200), ("1", 60), ("10", 30)])
+def test_slow_files_get_fewer_values(call_s, count, tmp_path):
+    assert run_program(tmp_path, SLOW, call_s) == count

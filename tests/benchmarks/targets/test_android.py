@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pocketvae.benchmarks.fleet.config import parse_fleet
 from pocketvae.benchmarks.fleet.run import bench_fleet, verify_fleet
 from pocketvae.benchmarks.latency.config import BenchConfig
 from pocketvae.benchmarks.targets import make_target
+from pocketvae.benchmarks.targets.android import AndroidRun
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.bundle.manifest import FileRecord
 from pocketvae.cli.main import main
@@ -28,6 +30,15 @@ pytestmark = pytest.mark.posix
 def test_an_unknown_accelerator_is_refused(option, close):
     with pytest.raises(SpecError, match=f"unknown accelerator .*{close}"):
         make_target(f"android:{option}")
+
+
+def test_an_accelerator_has_no_kernels_of_the_runtime_and_no_threads_of_the_cpu():
+    assert make_target("android:SERIAL").has_other_kernels
+    assert not make_target("android:SERIAL?gpu").has_other_kernels
+    run = AndroidRun.__new__(AndroidRun)
+    run._name, run._accelerator, run._phone = "android:gpu", "gpu", SimpleNamespace(properties={})
+    with pytest.raises(TargetError, match="the GPU does not compute with the CPU's threads: .* got 4"):
+        run.latency(None, {}, num_threads=4)
 
 
 def test_a_serial_number_is_no_option_of_adb():

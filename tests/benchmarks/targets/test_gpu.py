@@ -5,7 +5,7 @@ import pytest
 from pocketvae.benchmarks.execution.half_precision import judged_in_half_precision
 from pocketvae.benchmarks.targets import gpu, make_target
 from pocketvae.bundle.bundle import open_bundle
-from pocketvae.errors import SpecError
+from pocketvae.errors import SpecError, TargetError
 
 
 @pytest.fixture
@@ -14,6 +14,7 @@ def folders(tmp_path, monkeypatch):
     for name in ("VK_ICD_FILENAMES", "VK_DRIVER_FILES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(gpu, "_DRIVER_FOLDERS", (tmp_path / "none", tmp_path))
+    monkeypatch.setattr(gpu, "_DEVICE_FOLDER", tmp_path / "dev")
     return tmp_path
 
 
@@ -23,6 +24,10 @@ def test_a_card_is_told_from_software_by_its_driver(folders, monkeypatch):
     assert not gpu.has_card()
     assert not make_target("gpu").measures_time()
     (folders / "nvidia_icd.json").write_text("{}")
+    # Mesa installs the drivers of all cards.
+    assert not gpu.has_card()
+    (folders / "dev/dri").mkdir(parents=True)
+    (folders / "dev/dri/renderD128").touch()
     assert gpu.has_card()
     assert make_target("gpu").measures_time()
 
@@ -30,6 +35,13 @@ def test_a_card_is_told_from_software_by_its_driver(folders, monkeypatch):
 def test_a_driver_that_the_user_names_counts_as_a_card(folders, monkeypatch):
     monkeypatch.setenv("VK_DRIVER_FILES", "/somewhere/icd.json")
     assert gpu.has_card()
+
+
+def test_a_driver_that_computes_on_the_cpu_after_all_is_not_timed():
+    run = gpu.GpuRun.__new__(gpu.GpuRun)
+    run._name, run._facts = "gpu", {"adapter": "llvmpipe (LLVM 19.1.7, 256 bits)"}
+    with pytest.raises(TargetError, match="gpu: llvmpipe .* computes on the CPU, so its latency says nothing"):
+        run.latency(None, {})
 
 
 def test_swiftshader_comes_from_a_browser_or_from_a_package(folders, monkeypatch):
@@ -58,6 +70,8 @@ def test_on_a_card_floats_are_held_to_half_precision_unless_single_precision_is_
     # SwiftShader computes in single precision.
     assert make_target("gpu").judged(bundle, artifact) == artifact
     (folders / "nvidia_icd.json").write_text("{}")
+    (folders / "dev/dri").mkdir(parents=True)
+    (folders / "dev/dri/renderD128").touch()
     assert make_target("gpu").judged(bundle, artifact) == judged_in_half_precision(bundle, artifact) != artifact
     assert make_target("gpu:float32").judged(bundle, artifact) == artifact
     assert make_target("gpu:float32").name == "gpu:float32"

@@ -191,6 +191,33 @@ def test_a_connection_that_is_lost_keeps_what_was_done(loopback, tmp_path, bundl
     assert loopback.left_over() == []
 
 
+CRASHING = """
+import os, sys
+from pathlib import Path
+from pocketvae.benchmarks.remote.runner import RemoteRunner
+from pocketvae.processes.rpc import serve
+run = RemoteRunner.run
+RemoteRunner.run = lambda self, job, inputs: os.abort() if "decoder" in job.artifact else run(self, job, inputs)
+serve(RemoteRunner(Path(sys.argv[1])).handlers())
+"""
+
+
+def test_an_artifact_that_crashes_there_costs_its_own_results_alone(loopback, tmp_path, bundles, monkeypatch):
+    monkeypatch.setattr("pocketvae.benchmarks.remote.response_cache._PAUSES_S", (0.0,))
+    (tmp_path / "crashing.py").write_text(CRASHING)
+    python = tmp_path / "python"
+    crashing = f'exec {sys.executable} {tmp_path}/crashing.py "$3"'
+    python.write_text(f'#!/bin/sh\nulimit -c 0\ncase "$1" in -m) {crashing};; esac\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    bundle = bundles.make_bundle(tmp_path / "b")
+    result = verify_bundle(bundle, targets=(f"{loopback.name.partition('?')[0]}?python={python}",))
+    (missing,) = result.not_run
+    assert missing.artifact == "decoder.float32.onnx"
+    assert "its process there ended without an answer, most likely by a signal" in missing.reason
+    assert {check.artifact for check in result.checks} == {"encoder.float32.onnx"}
+    assert loopback.left_over() == []
+
+
 @needs_ssh
 def test_a_machine_that_cannot_be_reached_costs_no_other_targets_results(tmp_path, bundles, capsys):
     bundle = bundles.make_bundle(tmp_path / "b")

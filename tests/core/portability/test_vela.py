@@ -1,5 +1,6 @@
 """Vela's report, and a compiler that fails or hangs, played by a script."""
 
+import os
 import subprocess
 
 import pytest
@@ -39,12 +40,14 @@ def ready(monkeypatch):
 
 def test_the_report_is_read(ready, monkeypatch):
     def run_tool(command, doing, **options):
+        assert options["environment"]["PYTHONPATH"].endswith(f"{os.pathsep}/where/pocketvae/is")
         folder = vela.Path(command[3]).parent
         (folder / "model_per-layer.csv").write_text(LAYERS)
         (folder / "model_summary_X.csv").write_text(SUMMARY)
         (folder / "model_vela.tflite").write_bytes(b"compiled")
         return SAID
 
+    monkeypatch.setenv("PYTHONPATH", "/where/pocketvae/is")
     monkeypatch.setattr(vela, "run_tool", run_tool)
     found = vela.compile_for(CHIP, b"", "d.tflite")
     assert (found.cycles, found.time_s, found.sram_bytes, found.flash_bytes) == (150, 3e-07, 2048, 4608)
