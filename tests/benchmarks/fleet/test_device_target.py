@@ -13,7 +13,8 @@ from pocketvae.processes.deadline import Deadline
 
 
 @pytest.mark.parametrize(
-    ("own", "base", "left"), [(DeviceTarget, Target, {"check", "setup", "remove"}), (_DeviceRun, TargetRun, set())]
+    ("own", "base", "left"),
+    [(DeviceTarget, Target, {"check", "setup", "remove", "entered"}), (_DeviceRun, TargetRun, set())],
 )
 def test_it_does_all_that_its_target_does(own, base, left):
     """A method that is added to targets and not here would have the default's answer."""

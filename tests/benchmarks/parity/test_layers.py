@@ -167,11 +167,14 @@ def test_without_a_float32_file_it_says_so(tmp_path, bundles):
 
 @pytest.mark.slow
 def test_every_real_artifact_is_compared(tiny_bundle):
-    reports = {report.artifact: report for report in layer_reports(open_bundle(tiny_bundle))}
+    bundle = open_bundle(tiny_bundle)
+    reports = {report.artifact: report for report in layer_reports(bundle)}
     assert len(reports) == 26
     for name, report in reports.items():
         assert report.reason == "", name
-        assert len(report.layers) >= 5, name
+        # Equalized channels have other values inside; whether a file needs them, the last digits of training decide.
+        is_equalized = any("channels equalized" in note for note in bundle.manifest.artifact(name).notes)
+        assert len(report.layers) >= (3 if is_equalized else 5), name
         assert report.looking_changed == 0, name
         assert report.first_bad is None, name
     assert min(layer.sqnr_db for layer in reports["decoder.float16.tflite"].layers if layer.sqnr_db) > 50
