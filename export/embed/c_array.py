@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import ManifestError, SpecError
-from pocketvae.formats.tflite.model import main_signature, signature_tensors, view_model
+from pocketvae.formats.tflite.model import main_signature, signature_places, view_model
 from pocketvae.portability.ethos_u import EthosU
 from pocketvae.portability.vela import VELA_VERSION, compile_for
 from pocketvae.spec import Component, Format, Precision, TensorSpec
@@ -134,20 +133,15 @@ def _interface(artifact: ArtifactRecord, content: bytes) -> list[str]:
     model = view_model(content)
     signature, graph, name = main_signature(model), model.subgraphs[0], c_name(artifact)
     try:
+        # The manifest's order may be another than the file's.
         return [
-            *_constants(name, "input", artifact.inputs, _places(signature.inputs, graph.inputs)),
-            *_constants(name, "output", artifact.outputs, _places(signature.outputs, graph.outputs)),
+            *_constants(name, "input", artifact.inputs, signature_places(signature.inputs, graph.inputs)),
+            *_constants(name, "output", artifact.outputs, signature_places(signature.outputs, graph.outputs)),
         ]
     except KeyError as e:
         raise ManifestError(
             f"{artifact.name} has no input or output {e}, of which the manifest tells: export the bundle again"
         ) from e
-
-
-def _places(entries: Sequence[Any], order: Any) -> dict[str, int]:
-    """Returns where the file lists its inputs or outputs, by name: the manifest's order may be another."""
-    places = {int(number): place for place, number in enumerate(order)}
-    return {name: places[number] for name, number in signature_tensors(entries).items() if number in places}
 
 
 def _constants(name: str, role: str, tensors: Sequence[TensorSpec], places: Mapping[str, int]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import SpecError
-from pocketvae.formats.tflite.model import main_signature, signature_tensors, view_model
+from pocketvae.formats.tflite.model import main_signature, signature_places, view_model
 from pocketvae.reporting.escapes import c_identifier
 from pocketvae.spec import Quantization, TensorSpec
 
@@ -87,14 +87,14 @@ def read_interface(artifact: ArtifactRecord, content: bytes) -> Interface:
 def _tensors(
     artifact: ArtifactRecord, specs: Sequence[TensorSpec], entries: Sequence[Any], order: Any
 ) -> tuple[Tensor, ...]:
-    numbers, places = signature_tensors(entries), [int(number) for number in order]
+    places = signature_places(entries, order)
     found = []
     for spec in specs:
-        if spec.dtype not in _TYPES or numbers.get(spec.name) not in places:
+        if spec.dtype not in _TYPES or spec.name not in places:
             raise SpecError(
                 f"{artifact.name}: firmware does not take {spec.name!r} {spec.dtype}, only {', '.join(_TYPES)}"
             )
-        found.append(Tensor(spec=spec, name=c_identifier(spec.name), index=places.index(numbers[spec.name])))
+        found.append(Tensor(spec=spec, name=c_identifier(spec.name), index=places[spec.name]))
     names = [item.name for item in found]
     twice = next((item for item in found if names.count(item.name) > 1), None)
     if twice is not None:

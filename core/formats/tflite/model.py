@@ -159,6 +159,17 @@ def signature_tensors(entries: Sequence[Any]) -> dict[str, int]:
     return {entry.name.decode(): int(entry.tensorIndex) for entry in entries}
 
 
+def signature_places(entries: Sequence[Any], order: Any) -> dict[str, int]:
+    """Returns where a graph lists a signature's inputs or outputs, by name; those that it does not list are left out.
+
+    Args:
+        entries: The signature's inputs or outputs.
+        order: The numbers of the graph's, as it lists them.
+    """
+    listed = [int(number) for number in order]
+    return {name: listed.index(number) for name, number in signature_tensors(entries).items() if number in listed}
+
+
 @cache
 def _names(enumeration: str) -> dict[int, str]:
     return {value: name for name, value in vars(getattr(schema(), enumeration)).items() if isinstance(value, int)}
