@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.onnx import serialize
 from pocketvae.formats.onnx.model import array, initializers, load_model
+from pocketvae.keras.onnx.spatial import ROUNDINGS
 
 DIMENSION = "batch"
 
@@ -45,15 +46,6 @@ _WEIGHTED = _names(
     GroupNormalization InstanceNormalization LRN LpPool MaxPool SpaceToDepth
     """
 )
-
-
-# Of positions between values: what is added to them, and how the sum is rounded.
-_NEAREST: Mapping[bytes, tuple[Callable[[Any], Any], np.float32]] = {
-    b"floor": (np.floor, np.float32(0)),
-    b"ceil": (np.ceil, np.float32(0)),
-    b"round_prefer_floor": (np.ceil, np.float32(-0.5)),
-    b"round_prefer_ceil": (np.floor, np.float32(0.5)),
-}
 
 
 def open_batch(content: bytes) -> bytes:
@@ -274,11 +266,12 @@ class _Opener:
     def _have_same(self, node: Any, sizes: npt.NDArray[Any], *scales: npt.NDArray[np.float32]) -> bool:
         """Whether scales of all axes lead to the same nearest values, in float32 as onnxruntime computes them."""
         place = self._attribute(node, "coordinate_transformation_mode", b"half_pixel")
-        rounded, half = _NEAREST[self._attribute(node, "nearest_mode", b"round_prefer_floor")]
+        rounded = ROUNDINGS[self._attribute(node, "nearest_mode", b"round_prefer_floor").decode()]
         offset = np.float32(0 if place == b"asymmetric" else 0.5)
         for size, *pair in zip(sizes, *scales, strict=True):
             places = [(np.arange(size, dtype=np.float32) + offset) / scale - offset for scale in pair]
-            if place != b"align_corners" and not np.array_equal(*(rounded(at + half) for at in places)):
+            first, second = map(rounded, places)
+            if place != b"align_corners" and not np.array_equal(first, second):
                 return False
         return True
 

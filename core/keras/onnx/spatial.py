@@ -251,12 +251,13 @@ def _nearest(node: Node, tensor: Any, wanted: list[int], factors: list[float], p
         return tensor
     for axis, (size, factor) in enumerate(zip(wanted, factors, strict=True)):
         exact = _places(node, size, factor, int(tensor.shape[axis + 1]))
-        chosen = _ROUNDINGS[rounding](exact)
+        chosen = ROUNDINGS[rounding](exact)
         tensor = tf.gather(tensor, np.clip(chosen, 0, tensor.shape[axis + 1] - 1).astype(int), axis=axis + 1)
     return tensor
 
 
-_ROUNDINGS: Mapping[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]] = {
+# Of places between values, by Resize's nearest_mode.
+ROUNDINGS: Mapping[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
     "floor": np.floor,
     "ceil": np.ceil,
     "round_prefer_floor": lambda at: np.ceil(at - 0.5),
