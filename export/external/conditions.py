@@ -43,13 +43,10 @@ def decoder_conditions(models: ExternalModels, opened: OpenModel, inputs: InputR
 
 def with_codes(opened: OpenModel, inputs: InputRoles) -> InputRoles:
     """Returns the roles with codes in place of a latent of floats that an embedding reads: it rounds them down."""
-    return replace(
-        inputs,
-        roles=tuple(
-            Role.CODES if role is Role.Z and known_counts(opened, index) else role
-            for index, role in enumerate(inputs.roles)
-        ),
-    )
+    floats = inputs.of(Role.Z)
+    read = dict(zip(floats, known_counts(opened, floats), strict=True))
+    roles = tuple(Role.CODES if read.get(index) else role for index, role in enumerate(inputs.roles))
+    return replace(inputs, roles=roles)
 
 
 def code_count(models: ExternalModels, opened: OpenModel, index: int) -> int:
@@ -60,7 +57,7 @@ def code_count(models: ExternalModels, opened: OpenModel, index: int) -> int:
     """
     if models.code_count is not None:
         return models.code_count
-    sizes = known_counts(opened, index)
+    (sizes,) = known_counts(opened, [index])
     if len(sizes) != 1:
         raise ExportError(
             f"the number of codes of {opened.inputs[index].name!r} is unknown, because the decoder does not show it by "
@@ -76,7 +73,11 @@ def _counts(models: ExternalModels, opened: OpenModel, labels: Sequence[int]) ->
         raise ExportError(f"--label-count needs a decoder that takes a label{_suggestion(stated[0], opened)}")
     if stated and len(stated) != len(labels):
         raise ExportError(f"--label-count must name {len(labels)} counts, separated by commas, got {len(stated)}")
-    return [_count(models, opened, index, stated[place] if stated else None) for place, index in enumerate(labels)]
+    shown = known_counts(opened, [] if stated else labels)
+    return [
+        _count(models, opened, index, stated[place] if stated else None, set() if stated else shown[place])
+        for place, index in enumerate(labels)
+    ]
 
 
 def _suggestion(count: int, opened: OpenModel) -> str:
@@ -90,7 +91,7 @@ def _suggestion(count: int, opened: OpenModel) -> str:
     )
 
 
-def _count(models: ExternalModels, opened: OpenModel, index: int, stated: int | None) -> int:
+def _count(models: ExternalModels, opened: OpenModel, index: int, stated: int | None, sizes: set[int]) -> int:
     tensor = opened.inputs[index]
     width = tensor.shape[-1] if tensor.dtype == "float32" and len(tensor.shape) > 1 else 1
     if models.latent_dim is not None:
@@ -101,7 +102,6 @@ def _count(models: ExternalModels, opened: OpenModel, index: int, stated: int | 
         return width
     if stated is not None:
         return stated
-    sizes = known_counts(opened, index)
     if len(sizes) != 1:
         sizes = {int(layer.input_dim) for layer in getattr(opened.model, "layers", []) if hasattr(layer, "input_dim")}
     if len(sizes) != 1:

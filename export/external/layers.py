@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pocketvae.export.external.flat_graph import FlatGraph, flatten, layer_of
@@ -27,17 +27,17 @@ def graph_of(opened: OpenModel) -> FlatGraph | None:
         return None
 
 
-def known_counts(opened: OpenModel, index: int) -> set[int]:
-    """Returns how many integers an input may be, as each embedding or encoding behind it says; none if none does.
+def known_counts(opened: OpenModel, indices: Sequence[int]) -> list[set[int]]:
+    """Returns how many integers each input may be, as every embedding or encoding behind it says; none if none does.
 
     Args:
         opened: A decoder.
-        index: Of the input.
+        indices: Of the inputs.
     """
     if isinstance(opened.model, OnnxModel):
-        return opened.model.table_sizes(opened.inputs[index].name)
-    graph = graph_of(opened)
-    return set(_table_sizes(graph, graph.inputs[index])) if graph else set()
+        return [opened.model.table_sizes(opened.inputs[index].name) for index in indices]
+    graph = graph_of(opened) if indices else None
+    return [set(_table_sizes(graph, graph.inputs[index])) if graph else set() for index in indices]
 
 
 def _table_sizes(graph: FlatGraph, tensor: Any) -> Iterator[int]:
