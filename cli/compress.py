@@ -71,7 +71,6 @@ def _check_options(arguments: argparse.Namespace) -> None:
 
 
 def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, terminal: Terminal) -> str:
-
     from pocketvae.apps import PixelTraining, fit_tables, load_training_items
     from pocketvae.bundle.demo import check_writable
     from pocketvae.kinds.registry import kind_of
