@@ -187,7 +187,7 @@ def load_images(
         raise DataError(
             f"images must be 'mnist', an image file, a folder, or an .npz, .npy or idx file; {source} does not exist"
         )
-    if path.is_dir() and not image_files.idx_files(path):
+    if image_files.is_image_folder(path):
         return _from_folder(path, vae, count=count, resize=resize, progress=progress)
     if path.suffix.lower() in SUFFIXES:
         (pixels,) = read_images([path])

@@ -40,7 +40,7 @@ def load_training_images(
     moved = trained_on - len(splits.train)
     if 0 < moved < len(splits.validation):
         splits = splits.with_validation(len(splits.validation) - moved)
-    of_folder = source != MNIST and Path(source).is_dir() and not image_files.idx_files(Path(source))
+    of_folder = source != MNIST and image_files.is_image_folder(Path(source))
     classes = splits.label_count() if of_folder and splits.train.labels is not None else None
     train, validation = (
         from_array(part.images, part.labels, splits.name, vae, count=None, resize=resize)

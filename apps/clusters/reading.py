@@ -89,7 +89,7 @@ def open_reader(source: Source, vae: VaeSpec) -> Reader:
     if source.unpacked is not None:
         return _ArrayReader(source, source.unpacked / _ITEMS, vae, source.unpacked / _LABELS)
     is_image = vae.data is DataKind.IMAGE
-    if is_image and source.path != MNIST and path.is_dir() and not image_files.idx_files(path):
+    if is_image and source.path != MNIST and image_files.is_image_folder(path):
         return _FolderReader(source, path, vae)
     if path.suffix.lower() == ".npy" and path.is_file() and (is_image or vae.data is not DataKind.SEQUENCE):
         return _ArrayReader(source, path, vae)

@@ -162,7 +162,7 @@ def load_splits(
         raise DataError(
             f"data must be 'mnist', a folder of images, or an .npz, .npy or idx file; {source} does not exist{hint}"
         )
-    if path.is_dir() and not image_files.idx_files(path):
+    if image_files.is_image_folder(path):
         return _load_folder(path, size, skip_corrupt=skip_corrupt, progress=progress)
     train, own_test = image_files.read_source(path)
     return _split(path.name, _image_set(train, size), _image_set(own_test, size) if own_test else None)

@@ -58,6 +58,11 @@ def idx_files(path: Path) -> list[Path]:
     return sorted(path.glob("*images*idx3-ubyte*"))
 
 
+def is_image_folder(path: Path) -> bool:
+    """Whether a path is a folder of image files, such as PNG, and not of idx files."""
+    return path.is_dir() and not idx_files(path)
+
+
 def read_source(path: Path) -> tuple[RawImages, RawImages | None]:
     """Reads a file, or a folder of idx files; the second value is the source's own test split if it has one.
 
