@@ -84,12 +84,7 @@ class Evaluator:
     """Evaluates one model; its graphs are compiled once and use the model's current weights."""
 
     def __init__(
-        self,
-        model: VaeModel,
-        *,
-        seed: int = 0,
-        jit_compile: bool = False,
-        fits_degrees: bool = False,
+        self, model: VaeModel, *, seed: int = 0, jit_compile: bool = False, fits_degrees: bool = False
     ) -> None:
         """Prepares the graphs.
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.items import ItemSet
+from pocketvae.data.items import ItemSet, random_indices
 from pocketvae.keras.mixtures import build_mixture
 from pocketvae.train.augmentation import augment
 from pocketvae.train.config import TrainConfig
@@ -46,8 +46,8 @@ def refitted(model: VaeModel, items: ItemSet, config: TrainConfig) -> VaeModel:
         config: Of its training.
     """
     rng = np.random.default_rng([config.seed, _STREAM])
-    # As `items.some` chooses, which would be one array of them all.
-    chosen = np.sort(rng.permutation(len(items))[:_MOST_ROWS])
+    # Not `items.some`, which would be one array of them all.
+    chosen = random_indices(len(items), _MOST_ROWS, rng)
     z_mean, z_var = _posteriors(model, items, chosen, config)
     count = min(config.refit_components, max(1, len(chosen) // 2))
     means, log_scales = fit_components(z_mean, z_var, count, rng)
@@ -74,7 +74,7 @@ def fit_components(
     centre = z_mean.mean(axis=0)
     scale = np.sqrt(z_mean.var(axis=0) + z_var.mean(axis=0)) + np.float32(1e-6)
     mean, var = (z_mean - centre) / scale, z_var / scale**2
-    means = mean[np.sort(rng.permutation(len(mean))[:count])]
+    means = mean[random_indices(len(mean), count, rng)]
     variances = np.ones_like(means)
     before = -math.inf
     for _ in range(_ITERATIONS):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pocketvae.data import image_files, image_folder
 from pocketvae.data.embedded import MNIST
 from pocketvae.data.image_decoder import resized
+from pocketvae.data.items import random_indices
 from pocketvae.errors import DataError
 from pocketvae.progress import ProgressCallback, ignore_progress
 
@@ -75,7 +76,7 @@ class ImageSet:
 
     def some(self, count: int, rng: np.random.Generator) -> ImageSet:
         """Returns at most `count` images, chosen at random, in their order."""
-        return self.take(np.sort(rng.permutation(len(self))[:count]))
+        return self.take(random_indices(len(self), count, rng))
 
     def spaced(self, count: int) -> ImageSet:
         """Returns at most `count` images, evenly spaced, in their order."""

@@ -8,6 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 
+def random_indices(length: int, count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Returns at most `count` of the indices below `length`, chosen at random, in ascending order."""
+    return np.sort(rng.permutation(length)[:count])
+
+
 class ItemSet(Protocol):
     """Items of one shape, with their labels if there are any."""
 

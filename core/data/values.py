@@ -16,6 +16,7 @@ from pocketvae.data.embedded import MNIST, located
 from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.forms import Form, check_limits, checked, without_channel
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
+from pocketvae.data.items import random_indices
 from pocketvae.data.recording_folders import classes_of, names_folders, numbers_of
 from pocketvae.data.recordings import SUFFIXES, Recording, Wanted, is_recording, read_recordings
 from pocketvae.data.tables import read_table
@@ -93,7 +94,7 @@ class ValueSet:
 
     def some(self, count: int, rng: np.random.Generator) -> ValueSet:
         """Returns at most `count` items, chosen at random, in their order."""
-        return self.take(np.sort(rng.permutation(len(self))[:count]))
+        return self.take(random_indices(len(self), count, rng))
 
     def spaced(self, count: int) -> ValueSet:
         """Returns at most `count` items, evenly spaced, in their order."""
