@@ -17,6 +17,7 @@ from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.image_decoder import resized
 from pocketvae.data.image_folder import SUFFIXES, FolderListing, list_folder, read_images, read_numbered_images
 from pocketvae.data.item_files import ItemFile
+from pocketvae.data.items import random_indices
 from pocketvae.data.timeline import Timeline
 from pocketvae.data.values import ValueSet, load_values
 from pocketvae.data.window_values import selected
@@ -28,6 +29,7 @@ from pocketvae.vae_spec import DataKind, VaeSpec
 
 Pixels = npt.NDArray[np.uint8]
 _PROGRESS_EVERY = 500
+_TYPICAL_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +81,24 @@ class SourceImages:
         kept = np.flatnonzero(~self.timeline.anomalous())
         if not len(kept):
             raise DataError(f"normal windows are needed, but each of the {len(self)} holds an anomaly")
+        return self._taken(kept)
+
+    def typical(self, count: int) -> SourceImages:
+        """Returns at most `count` items for a fit: windows of recordings at random, for they come in the order of time.
+
+        Other sources are mixed already where they are split.
+        """
+        if self.timeline is None:
+            return self.first(count)
+        return self._taken(random_indices(len(self), count, np.random.default_rng(_TYPICAL_SEED)))
+
+    def _taken(self, kept: npt.NDArray[np.intp]) -> SourceImages:
         return replace(
             self,
             images=selected(self.images, kept),
             names=tuple(self.names[index] for index in kept.tolist()),
             labels=None if self.labels is None else self.labels[kept],
-            timeline=self.timeline.take(kept),
+            timeline=None if self.timeline is None else self.timeline.take(kept),
         )
 
     @contextlib.contextmanager

@@ -37,7 +37,7 @@ def bundle_path(text: str) -> Path:
 
 def add_force(parser: argparse.ArgumentParser) -> None:
     """Adds `--force`."""
-    parser.add_argument("--force", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--force", action="store_true", help="replace an earlier output of this command")
 
 
 def choices(kind: type[_Choice], text: str | None, noun: str) -> tuple[_Choice, ...] | None:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory made by pocketvae train")
-    parser.add_argument("--data", metavar="SRC", help="source of the data (default: the embedded MNIST)")
+    parser.add_argument(
+        "--data", metavar="SRC", help="source of the data (default: MNIST, for a run that was trained on it)"
+    )
     parser.add_argument(
         "--importance-samples",
         metavar="K",

@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--memory-limit",
         metavar="GB",
         type=float,
-        help="memory limit for one conversion (default: two fifths of the machine's memory)",
+        help="memory limit for one conversion (default: two fifths of the machine's memory, at least 4)",
     )
     parser.add_argument("--licence", metavar="TEXT", default="", help="licence of the model, recorded in every file")
     parser.add_argument("--author", metavar="TEXT", default="", help="author of the model, recorded in every file")
@@ -197,6 +197,7 @@ def _warn_of_unserved(result: ExportResult, compiled: Sequence[Chip], terminal: 
 
 
 def _config(arguments: argparse.Namespace, chips: Sequence[Chip]) -> ExportConfig:
+    from pocketvae.data.windows import WHOLE
     from pocketvae.export import Budget, ExportConfig, Tune, parse_rewrites, read_recipes
 
     artifacts = _artifacts(arguments, chips)
@@ -223,6 +224,7 @@ def _config(arguments: argparse.Namespace, chips: Sequence[Chip]) -> ExportConfi
         allow_batch_dependence=arguments.allow_batch_dependence,
         false_positive_rate=arguments.false_positive_rate,
         calibrate_scores=arguments.calibrate_scores,
+        scores_windowing=models.windowing(arguments) if arguments.calibrate_scores else WHOLE,
     )
 
 

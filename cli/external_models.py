@@ -22,6 +22,7 @@ _OPTIONS = (
     "data",
     "stride",
     "channels",
+    "fill_gaps",
     "fit_prior",
     "decoder_output",
     "decoder_output_name",
@@ -47,6 +48,7 @@ _OPTIONS = (
     "latent_layer",
     "decoder_part",
 )
+_WINDOWING = ("stride", "channels", "fill_gaps")
 _ENCODER_OUTPUTS = (
     "mean",
     "log_var",
@@ -177,8 +179,10 @@ def parse_prior(arguments: argparse.Namespace) -> PriorFit | None:
 
 
 def given_options(arguments: argparse.Namespace) -> list[str]:
-    """Returns the options of this group that were given."""
-    return [f"--{name.replace('_', '-')}" for name in _OPTIONS if getattr(arguments, name) not in (None, False)]
+    """Returns the options of this group that were given; those of recordings also say how to read normal items."""
+    given = [name for name in _OPTIONS if not (getattr(arguments, name) is None or getattr(arguments, name) is False)]
+    shared = _WINDOWING if arguments.calibrate_scores else ()
+    return [f"--{name.replace('_', '-')}" for name in given if name not in shared]
 
 
 def parse(arguments: argparse.Namespace) -> ExternalModels:

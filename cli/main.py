@@ -127,11 +127,11 @@ def build_parser(command: str | None) -> Parser:
 def _run_reported(words: list[str], *, verbose: bool) -> int:
     try:
         return _run(words)
-    except BrokenPipeError:
-        # The reader of our output is gone, as in `pocketvae ... | head`; the interpreter must not flush again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return EXIT_DONE
     except Exception as e:
+        if isinstance(e, BrokenPipeError) and _is_stdout_broken():
+            # Nobody reads the help, as in `pocketvae --help | head -1`; the interpreter must not flush again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return EXIT_DONE
         # An error that a lost interruption caused is not one to report.
         interruption.check(e)
         return _report(e, verbose=verbose)

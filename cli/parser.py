@@ -50,7 +50,10 @@ class Parser(argparse.ArgumentParser):
         word = message.removeprefix(_UNRECOGNIZED).split()[0]
         if message.startswith(_UNRECOGNIZED) and word.startswith("--"):
             usage = (self.chosen or self).format_usage()
-            raise unknown_name("option", word.partition("=")[0], dict.fromkeys(re.findall(r"--[a-z][a-z-]*", usage)))
+            known, name = dict.fromkeys(re.findall(r"--[a-z][a-z-]*", usage)), word.partition("=")[0]
+            if name in known and self.chosen is not None:
+                raise SpecError(f"{name} stands before the command: put it behind, as in {self.chosen.prog} {name}")
+            raise unknown_name("option", name, known)
         raise SpecError(f"{message}; {(self.chosen or self).prog} --help explains what is expected")
 
 

@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
         verify_summary,
         write_report,
     )
-    from pocketvae.bundle.bundle import open_bundle
+    from pocketvae.bundle.bundle import check_bundle_output, open_bundle
     from pocketvae.bundle.manifest import MANIFEST_NAME
     from pocketvae.bundle.run import RUN_NAME
     from pocketvae.documents import encode
@@ -131,6 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
     goes_on = _is_unfinished(out, {run_path: RUN_NAME, bundle: MANIFEST_NAME})
     common.check_replaceable(run_path, RUN_NAME, force=arguments.force or goes_on)
     common.check_replaceable(bundle, MANIFEST_NAME, force=arguments.force or goes_on)
+    check_bundle_output(bundle, force=True)
     _prepare(out, force=arguments.force or goes_on)
     clock = _Clock()
     with Terminal(quiet=arguments.quiet) as terminal, _explained():
@@ -185,7 +186,7 @@ def run(arguments: argparse.Namespace) -> int:
     terminal.line(f"negative ELBO {record.metrics['test_negative_elbo_nats']:.2f} nats on {kind.test_data}")
     terminal.line(f"time: {clock.summary()}")
     terminal.line(f"report: {out / _REPORT}")
-    return 0 if verify.passed else 1
+    return common.exit_code(verify)
 
 
 def _watch(bundle: Path, out: Path, terminal: Terminal) -> bytes:

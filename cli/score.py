@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pocketvae import ModelBundle
+    from pocketvae.data.windows import Windowing
     from pocketvae.apps import Calibration, ScoreKind, ScoreResult
     from pocketvae.apps.anomaly.features import Doubles
     from pocketvae.apps.anomaly.scores import ScoredItems
@@ -122,14 +124,14 @@ def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Ter
         arguments.images,
         bundle.vae,
         resize=arguments.resize,
-        windowing=models.windowing(arguments),
+        windowing=_as_in_training(bundle, arguments, terminal),
         in_memory=False,
         trained_on=int(bundle.manifest.training.get("training_images", 0)),
         progress=terminal.step,
     )
     calibration = calibrate(
         bundle,
-        fitted.without_anomalies().first(_FITTED_ITEMS),
+        fitted.without_anomalies().typical(_FITTED_ITEMS),
         held_out.without_anomalies(),
         normal=Path(arguments.images).name,
         choice=models.choice(arguments),
@@ -145,6 +147,17 @@ def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Ter
         f"at most {calibration.false_positive_rate:g} of normal {plural} lie above each threshold, estimated on "
         f"{len(held_out)} held-out {plural}: {arguments.calibration}"
     )
+
+
+def _as_in_training(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> Windowing:
+    """Returns how recordings are cut: by default as in training, which then holds out the same of them."""
+    from pocketvae.data.values import windowing_as_trained
+
+    given = models.windowing(arguments)
+    usual = windowing_as_trained(arguments.images, bundle.vae, bundle.manifest.config)
+    if usual.stride and not given.stride:
+        terminal.note(f"windows lie {usual.stride} time steps apart, as in training: --stride sets another distance")
+    return replace(given, stride=given.stride or usual.stride, fill_gaps=given.fill_gaps or usual.fill_gaps)
 
 
 def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> None:

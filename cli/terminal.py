@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import textwrap
@@ -167,10 +168,13 @@ class Terminal:
 
 
 class _Console(Console):
-    """A console that lets `main` handle a closed pipe; rich itself would end the process with exit code 1."""
+    """A console for whose closed pipe the command goes on, to write its files and to return its own exit code.
+
+    rich itself would end the process with exit code 1, which says of a verification that a check failed.
+    """
 
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 def _styled(cell: str) -> Text:

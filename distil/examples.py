@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.items import ItemSet
-from pocketvae.data.values import ValueSplits
-from pocketvae.data.windows import WHOLE
+from pocketvae.data.values import ValueSplits, windowing_as_trained
 from pocketvae.distil.source import Source
 from pocketvae.distil.teacher import FloatArray, Latents, Teacher
 from pocketvae.errors import ManifestError, SpecError
@@ -68,7 +67,8 @@ def load_examples(source: Source, data: str, progress: ProgressCallback) -> Exam
         learned, unseen = of_run.train, of_run.validation
     else:
         check_source(data)
-        of_bundle = load_data(data, source.vae, WHOLE, progress)
+        windowing = windowing_as_trained(data, source.vae, source.config())
+        of_bundle = load_data(data, source.vae, windowing, progress)
         learned = of_bundle.train
         # Where there are no items for choosing, none are used for figures either: a bundle has its goldens for those.
         unseen = of_bundle.test if isinstance(of_bundle, ValueSplits) else of_bundle.validation

@@ -116,6 +116,12 @@ def _run_record(source: Source, model: Any, record: Distilled, folder: Path) -> 
         "latency_us": record.latency_us,
         "teacher_latency_us": record.teacher_us,
     }
+    # How many items the encoder was trained on: `score --calibrate` holds out only others.
+    learned_from = {
+        name: value
+        for name, value in source.training().items()
+        if name.startswith("training_") and name != "training_s"
+    }
     name = f"{record.teacher_name}-distilled"
     facts = source.bundle.manifest.provenance if source.bundle is not None else {}
     return RunRecord(
@@ -124,7 +130,7 @@ def _run_record(source: Source, model: Any, record: Distilled, folder: Path) -> 
         preset=name,
         seed=record.config.seed,
         config=source.config() or _config_of(facts.get("preset", "")),
-        metrics=parameters | figures | lost,
+        metrics=learned_from | parameters | figures | lost,
         versions=installed_versions(),
         ended=f"all {record.config.steps} steps of the distillation were trained",
         warnings=record.failures,
@@ -133,7 +139,7 @@ def _run_record(source: Source, model: Any, record: Distilled, folder: Path) -> 
 
 
 def _config_of(preset: str) -> dict[str, Any]:
-    """Returns the configuration of a bundle's run as far as it is known: that of its preset."""
+    """Returns the configuration of an older bundle's run as far as it is known: that of its preset."""
     return PRESETS[preset].as_json() if preset in PRESETS else {}
 
 

@@ -72,8 +72,16 @@ class Source:
         return find_artifact(self.bundle.manifest, Component.DECODER, Precision.FLOAT32, None).file.sha256
 
     def config(self) -> dict[str, Any]:
-        """Returns the training configuration of a run; empty of a bundle."""
-        return dict(self.run.record.config) if self.run is not None else {}
+        """Returns the training configuration of the run, which bundles know too; empty of user-supplied models."""
+        if self.run is not None:
+            return dict(self.run.record.config)
+        return dict(self.bundle.manifest.config) if self.bundle is not None else {}
+
+    def training(self) -> dict[str, float]:
+        """Returns what the run reported of its training; empty of user-supplied models."""
+        if self.run is not None:
+            return dict(self.run.record.metrics)
+        return dict(self.bundle.manifest.training) if self.bundle is not None else {}
 
 
 def open_source(path: Path) -> Source:

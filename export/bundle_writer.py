@@ -151,6 +151,7 @@ class BundleWriter:
             original={component: self._original(component) for component in self._with_original()},
             forms={component: form for component, form in subject.forms.items() if component in self.config.components},
             training=subject.training,
+            config=subject.config,
             provenance=subject.provenance,
             licence=self.config.licence,
             author=self.config.author,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pocketvae.data.windows import WHOLE, Windowing
 from pocketvae.errors import SpecError
 from pocketvae.export.budgets import DEFAULT_BUDGET, Budget
 from pocketvae.export.quantize.recipe import Recipe, recipe_name
@@ -68,6 +69,7 @@ class ExportConfig:
             one sample at a time. By default such an original is refused.
         false_positive_rate: The largest expected share of normal items that a scorer's threshold calls alarms.
         calibrate_scores: Source of normal items for that threshold; None means those that the run held out.
+        scores_windowing: How its recordings are read and cut.
     """
 
     artifacts: tuple[ArtifactSpec, ...]
@@ -90,6 +92,7 @@ class ExportConfig:
     allow_batch_dependence: bool = False
     false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE
     calibrate_scores: str | None = None
+    scores_windowing: Windowing = WHOLE
 
     def limited_for(self, models: Iterable[Path]) -> ExportConfig:
         """Returns the configuration with a time limit, if it has none yet, for models that are files or folders."""

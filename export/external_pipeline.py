@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from pocketvae.bundle.bundle import check_bundle_output
 from pocketvae.bundle.reference import REFERENCE_NAME, choose_reference
 from pocketvae.data.windows import WHOLE, Windowing
 from pocketvae.errors import (
@@ -98,7 +99,7 @@ def export_external_models(
         OutputExistsError: `out` exists and `force` is off.
         TargetError: a package is missing.
     """
-    files.check_output(out, force=force)
+    check_bundle_output(out, force=force)
     config = config.limited_for(filter(None, (models.decoder, models.encoder)))
     given = {*models.paths, *((Component.PRIOR,) if prior else ())}
     missing = [item for item in config.components if not item.is_composed and item not in given]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pocketvae.bundle.bundle import check_bundle_output
 from pocketvae.bundle.reference import REFERENCE_NAME
 from pocketvae.bundle.run import Run, open_run
 from pocketvae.documents import encode_line
@@ -63,9 +64,9 @@ def export_run(
         ManifestError: the run is damaged.
         ExportError: the models cannot be loaded.
         NothingMadeError: no artifact could be made.
-        OutputExistsError: `out` exists and `force` is off.
+        OutputExistsError: `out` exists and `force` is off, or holds files that export did not write.
     """
-    files.check_output(out, force=force)
+    check_bundle_output(out, force=force)
     run = open_run(run_path)
     _check_components(config, run)
     images, record = run.reference_images(), run.record
@@ -76,6 +77,7 @@ def export_run(
         reference=run.path / REFERENCE_NAME,
         calibration_images=len(images.calibration),
         training=record.metrics,
+        config=record.config,
         provenance={"data": record.data, "preset": record.preset, "seed": str(record.seed)},
     )
     return export_subject(subject, out, config, force=force, resume=resume, progress=progress, chip_work=chip_work)

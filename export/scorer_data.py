@@ -13,7 +13,6 @@ from pocketvae.bundle.reference import REFERENCE_NAME, held_out_count, read_refe
 from pocketvae.data.dataset import ImageSplits
 from pocketvae.data.items import ItemSet
 from pocketvae.data.values import load_values
-from pocketvae.data.windows import WHOLE
 from pocketvae.errors import SpecError
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.external.data import load_data
@@ -82,7 +81,7 @@ def with_scores_of(subject: Subject, config: ExportConfig, folder: Path, progres
         raise SpecError("--calibrate-scores fits the threshold of a scorer: add it to --components")
     if subject.reference is None:
         raise SpecError("--calibrate-scores fits a threshold, but the files have to be calibrated too: add --data SRC")
-    items, labels = _normal_items(source, vae, config.seed, progress)
+    items, labels = _normal_items(source, vae, config, progress)
     dtype = np.uint8 if vae.data is DataKind.IMAGE else np.float32
     found = read_reference(subject.reference, vae.input_shape, dtype)
     path = folder / REFERENCE_NAME
@@ -92,16 +91,17 @@ def with_scores_of(subject: Subject, config: ExportConfig, folder: Path, progres
 
 
 def _normal_items(
-    source: str, vae: VaeSpec, seed: int, progress: ProgressCallback
+    source: str, vae: VaeSpec, config: ExportConfig, progress: ProgressCallback
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
     """Returns the user's normal items and their labels, chosen at random where they are many."""
     if vae.data is not DataKind.IMAGE and not vae.conditions:
         # All of them: how few are enough is for the rate to say.
-        values = load_values(source, vae).some(_MOST_ITEMS, np.random.default_rng(seed))
+        values = load_values(source, vae, config.scores_windowing)
+        values = values.some(_MOST_ITEMS, np.random.default_rng(config.seed))
         return values.whole(), values.labels_or_zeros()
-    splits = load_data(source, vae, WHOLE, progress)
+    splits = load_data(source, vae, config.scores_windowing, progress)
     parts = [splits.train, splits.test, *([splits.validation] if isinstance(splits, ImageSplits) else [])]
-    chosen = np.random.default_rng(seed).permutation(sum(map(len, parts)))[:_MOST_ITEMS]
+    chosen = np.random.default_rng(config.seed).permutation(sum(map(len, parts)))[:_MOST_ITEMS]
     found: list[ItemSet] = []
     first = 0
     for part in parts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm
@@ -23,6 +24,7 @@ class Subject:
         reference: Archive of reference images; None if there are none.
         calibration_images: Number of them for calibration.
         training: Final figures.
+        config: The run's training configuration.
         provenance: Facts as text.
         forms: Forms of user-supplied models.
         code: Which custom code may run.
@@ -34,6 +36,7 @@ class Subject:
     reference: Path | None
     calibration_images: int
     training: dict[str, float] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
     forms: dict[Component, ModelForm] = field(default_factory=dict)
     code: CustomCode = NO_CUSTOM_CODE

@@ -106,7 +106,7 @@ def _of_vae(found: SignalSet, folder: Path, terminal: Terminal) -> dict[str, obj
             choice = Choice(precision=precision)
             calibration = calibrate(
                 models,
-                fitted.first(6000),
+                fitted.typical(6000),
                 held_out,
                 normal=found.name,
                 choice=choice,

@@ -39,7 +39,7 @@ _LONGEST_SETUP_S = 660
 
 
 # Files that train and export most: begun last, one of them would keep a process at work after the others ended. The
-# first two need neither targets nor compilers.
+# first three need neither targets nor compilers.
 LONGEST = (
     "export/test_external_pipeline.py",
     "train/test_pipeline.py",
@@ -56,6 +56,15 @@ LONGEST = (
     "studies/test_decoder_latency.py",
     "end_to_end/test_quantized_exports.py",
     "train/test_networks.py",
+    "cli/test_quickstart.py",
+    "export/test_scorer.py",
+    "cli/test_distil.py",
+    "apps/clusters/test_commands.py",
+    "end_to_end/test_sound.py",
+    "export/firmware/test_project.py",
+    "train/test_signal_runs.py",
+    "udf/test_functions.py",
+    "benchmarks/targets/test_android.py",
     "studies/test_mutations.py",
     "benchmarks/drift/test_drift.py",
     "train/test_distribution.py",
@@ -114,7 +123,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
 def _await_setup(item: pytest.Item) -> None:
     """Waits for what CI sets up beside the tests, unless the test belongs to a file that needs nothing of it."""
     ready = os.environ.get("POCKETVAE_TESTS_AWAIT")
-    if ready and item.path.relative_to(TESTS).as_posix() not in LONGEST[:2]:
+    if ready and item.path.relative_to(TESTS).as_posix() not in LONGEST[:3]:
         deadline = time.monotonic() + _LONGEST_SETUP_S
         while not Path(ready).exists() and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -272,6 +281,21 @@ def few_values():
         patch.setattr(bench, "_ROW_BUDGET_S", 0.0)
         patch.setattr(bench, "_BLOCK_WARMUPS", 1)
         patch.setattr(subjects, "_load", lambda *given: replace(load(*given), warmup_s=0.05))
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_students():
+    """Has distil look at few students of each kind: how it finds the fastest of many is tested apart."""
+    from pocketvae.distil import pipeline
+
+    every = pipeline.families
+
+    def few(vae, *, bounded):
+        return ((narrow[::3],) for narrow, *_ in every(vae, bounded=bounded))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "families", few)
         yield
 
 

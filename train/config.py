@@ -270,7 +270,7 @@ class TrainConfig:
             _check(getattr(self, name) <= most, name, f"at most {most}", getattr(self, name))
         for name in NOT_NEGATIVE:
             _check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
-        # Deeper networks would use up the 100 seeds that each component's layers draw their weights from.
+        # Deeper ones learn no more, and their layers have a seed of their own among 100 a component.
         _check(self.hidden_layers <= 40, "hidden_layers", "at most 40", self.hidden_layers)
         _check(self.blocks <= 15, "blocks", "at most 15", self.blocks)
         _check(
@@ -329,8 +329,8 @@ class TrainConfig:
 
     def _check_networks(self) -> None:
         mlp, dense = self.architecture is Architecture.MLP, self.architecture.is_dense
-        _check(dense or len(self.channels) >= 1, "channels", "at least one size for a convolutional network", ())
-        _refuse(dense and bool(self.channels), "channels", f"architecture = '{self.architecture}'", "()")
+        _check(dense or len(self.channels) >= 1, "channels", "at least one size for a convolutional network", [])
+        _refuse(dense and bool(self.channels), "channels", f"architecture = '{self.architecture}'", "[]")
         _refuse(not dense and self.hidden_layers > 1, "hidden_layers", f"architecture = '{self.architecture}'", "1")
         muon = self.optimizer is Optimizer.MUON
         _refuse(dense and muon, "optimizer", f"architecture = '{self.architecture}'", "'adam'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from pocketvae.vae_spec import DataKind, VaeSpec
 
 # Of ReLU6, which runtimes compute within the layer before it.
 RELU_BOUND = 6.0
+# From one component to the next, of layers that come after the first 100.
+_MORE_SEEDS = 1_000_000
 _MOMENTS = ("z_mean", "z_log_var")
 
 
@@ -156,7 +159,9 @@ class _Layers:
 
     def __post_init__(self) -> None:
         first = self.config.seed * 1000 + self.component * 100
-        self._seeds: Iterator[int] = iter(range(first, first + 100))
+        # What is deeper goes on where no other component begins.
+        more = first + _MORE_SEEDS * (self.component + 1)
+        self._seeds: Iterator[int] = itertools.chain(range(first, first + 100), itertools.count(more))
         self.keras = import_keras().layers
 
     @property

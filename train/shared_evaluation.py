@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from pocketvae.blocks.sharing import shared, work_folder
 from pocketvae.blocks.work_folder import WorkManifest
 from pocketvae.bundle.run import Run, open_run
 from pocketvae.data.items import ItemSet, Splits
+from pocketvae.errors import TargetError
 from pocketvae.keras.io import start_tensorflow
 from pocketvae.progress import ProgressCallback
 from pocketvae.system.files import sha256_bytes, sha256_file
@@ -26,10 +27,15 @@ from pocketvae.train.evaluated import evaluated_data, load_vae
 from pocketvae.train.evaluation import Evaluator, importance_batch
 from pocketvae.train.presets import with_overrides
 from pocketvae.version import VERSION
+from pocketvae.versions import installed_versions
 
 NATS = "nats"
 # Items of a block, about: with 5,000 samples of each, a minute of a convolutional network of MNIST.
 _ITEMS = 64
+
+
+def _computing_versions() -> dict[str, str]:
+    return {name: version for name, version in installed_versions().items() if name in ("tensorflow", "tf-keras")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +64,8 @@ class ImportanceJob:
         importance_samples: K, the samples per item.
         seed: Seed of binarization and latents.
         threads: Of each worker.
+        versions: Of the packages that compute it, where the job was made; pocketvae's own checks leave them out, for no
+            other job takes them.
     """
 
     run: Path
@@ -66,10 +74,18 @@ class ImportanceJob:
     importance_samples: int
     seed: int
     threads: int
+    versions: Mapping[str, str] = field(default_factory=_computing_versions)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Compute]:
         """See `Job.open`."""
+        here = _computing_versions()
+        for name, version in self.versions.items():
+            if here.get(name) != version:
+                raise TargetError(
+                    f"workers must have the versions of the machine that asks: {name} is {version} there and "
+                    f"{here.get(name, 'none')} here"
+                )
         run = open_run(self.run)
         config = with_overrides(TrainConfig(), run.record.config)
         data = evaluated_data(run, self.source, config, skip_corrupt=self.skip_corrupt)

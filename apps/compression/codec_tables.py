@@ -49,6 +49,7 @@ _CHUNK = 64
 # A decoder may be far less sensitive than its narrow posteriors suggest: the unit is doubled as long as the default
 # quality raises the squared error of so many images by less than this share.
 _TRIAL_IMAGES = 256
+_MIX_SEED = 0
 _LOSS = 0.03
 _DOUBLINGS = 8
 # Without posteriors: so often that the default quality's step is at most half a standard deviation of the latents.
@@ -139,11 +140,11 @@ def fit_tables(
     if has_encoder:
         if vae.codes:
             vae.check_posterior("compress")
-        some = slice(_LATENT_IMAGES)
+        some = _typical(images, vae)
         own = None if labels is None or vae.label_count == 0 else labels[some]
         models = choice or Choice()
         posterior = _posteriors(models.encoder(bundle), images[some], own, progress)
-        tables = _coarsest_tables(models.decoder(bundle), images[:_TRIAL_IMAGES], own, posterior)
+        tables = _coarsest_tables(models.decoder(bundle), images[some[:_TRIAL_IMAGES]], own, posterior)
         arrays |= {"latent_exponents": tables.exponents, "latent_counts": tables.counts}
     if is_grey:
         network = fit_pixel_network(np.ascontiguousarray(images[..., 0]), training, progress)
@@ -206,6 +207,14 @@ def _posteriors(
         parts.append(encoder.encode(images[part], None if labels is None else labels[part]))
         progress(Progress(stage="latents", done=min(first + _CHUNK, len(images)), total=len(images)))
     return Posterior.joined(parts)
+
+
+def _typical(images: npt.NDArray[Any], vae: VaeSpec) -> npt.NDArray[np.intp]:
+    """Returns indices of the items that latents are fitted to; windows of recordings come in the order of time."""
+    numbers = np.arange(len(images))
+    if vae.data is not DataKind.IMAGE:
+        numbers = np.random.default_rng(_MIX_SEED).permutation(numbers)
+    return numbers[:_LATENT_IMAGES]
 
 
 def _coarsest_tables(

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.bundle.bundle import Array, Bundle
+from pocketvae.bundle.manifest import Manifest
 from pocketvae.data.dataset import load_splits, to_unit_interval
-from pocketvae.data.values import load_value_splits
+from pocketvae.data.values import load_value_splits, windowing_as_trained
 from pocketvae.errors import DataError, ManifestError
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component
@@ -75,7 +76,7 @@ def source_images(bundle: Bundle, source: str, rng: np.random.Generator) -> Drif
     """
     vae = bundle.manifest.vae
     if vae.data is not DataKind.IMAGE:
-        return _source_items(vae, source)
+        return _source_items(bundle.manifest, source)
     test = load_splits(source).test
     if test.image_shape != vae.image_shape:
         raise DataError(f"the images must be {vae.image_shape} as for the bundle, got {test.image_shape}")
@@ -95,8 +96,10 @@ def source_images(bundle: Bundle, source: str, rng: np.random.Generator) -> Drif
     )
 
 
-def _source_items(vae: VaeSpec, source: str) -> DriftImages:
-    test = load_value_splits(source, vae).test.take(slice(_MOST_IMAGES))
+def _source_items(manifest: Manifest, source: str) -> DriftImages:
+    vae = manifest.vae
+    splits = load_value_splits(source, vae, windowing_as_trained(source, vae, manifest.config))
+    test = splits.test.spaced(_MOST_IMAGES)
     if vae.conditions and not (vae.has_one_label and test.labels is not None):
         raise DataError("the bundle's VAE takes conditions, which the data do not have: leave out --data")
     x = test.whole().reshape(-1, *vae.tensor_shape(Component.ENCODER))

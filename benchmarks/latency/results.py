@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pocketvae.benchmarks.devices import Fleet
@@ -357,6 +357,7 @@ class BenchResult(Shown):
     """The outcome of a benchmark.
 
     Attributes:
+        interface: What another model's differs in, so that it is no baseline; empty of an older result.
         elsewhere: Rows of targets other than this machine.
         on_targets: What to ship to each target that a recommendation was asked for.
         fleet: The devices that are the targets of `elsewhere`, where it ran on a fleet.
@@ -366,6 +367,7 @@ class BenchResult(Shown):
     __pydantic_config__ = STRICT
     schema_version: int = BENCH_SCHEMA_VERSION
     bundle: str
+    interface: dict[str, str] = field(default_factory=dict)
     environment: Environment
     peaks: tuple[MachinePeaks, ...] = ()
     results: tuple[BenchRow, ...]

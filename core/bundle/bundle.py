@@ -16,12 +16,15 @@ from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
 from pocketvae.numerics.likelihoods import Observed
 from pocketvae.spec import Component, TensorSpec
-from pocketvae.system.files import StrPath, sha256_file
+from pocketvae.system.files import StrPath, check_output, sha256_file
+from pocketvae.system.folders import check_untouched
 from pocketvae.vae_spec import DataKind
 
 Array = npt.NDArray[np.generic]
 # Among what is known of a scorer's goldens: which are anomalies.
 ANOMALOUS = "anomalous"
+# What can be made again of a bundle, and what systems leave in folders.
+_MADE_LATER = ("reports", ".DS_Store")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +235,24 @@ def open_with_damage(path: StrPath) -> Bundle:
     manifest = decode(Manifest, manifest_path.read_bytes(), str(manifest_path))
     problems = {record.path: _problem(path, record) for record in manifest.files()}
     return Bundle(path=path, manifest=manifest, damaged={name: words for name, words in problems.items() if words})
+
+
+def check_bundle_output(path: Path, *, force: bool) -> None:
+    """Checks that a bundle can be made at a path, and that `force` would delete nothing but a bundle.
+
+    The codec's tables are in no manifest, and without them no compressed file can be read.
+
+    Raises:
+        OutputExistsError: it exists and `force` is off, or the bundle there holds files that export did not write.
+    """
+    check_output(path, force=force)
+    try:
+        manifest = decode(Manifest, (path / MANIFEST_NAME).read_bytes(), str(path))
+    except (OSError, ManifestError):
+        # What a damaged bundle was made of cannot be told, and it is there to be replaced.
+        return
+    recorded = dict.fromkeys((MANIFEST_NAME, *(record.path for record in manifest.files())), "")
+    check_untouched(path, recorded, _MADE_LATER, "move what you need")
 
 
 def opened(bundle: StrPath | Bundle) -> Bundle:

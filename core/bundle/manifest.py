@@ -252,6 +252,7 @@ class Manifest:
         original: The Keras model of each component that the artifacts were made from, kept for benchmarks.
         forms: Forms of user-supplied originals; empty for a run, whose models are called like artifacts.
         training: What the run reported, for example `test_negative_elbo_nats`; empty for user-supplied models.
+        config: The run's training configuration, as plain JSON values; empty for user-supplied models, and of older bundles.
         provenance: Facts about the run as text: data, preset, seed.
         licence: Licence of the model as stated at export; may be empty.
         author: Author as stated at export; may be empty.
@@ -280,6 +281,7 @@ class Manifest:
     forms: dict[Component, ModelForm] = field(default_factory=dict)
     documents: tuple[FileRecord, ...] = ()
     training: dict[str, float] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
     licence: str = ""
     author: str = ""

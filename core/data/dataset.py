@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from pocketvae.data import image_files, image_folder
 from pocketvae.data.embedded import MNIST
+from pocketvae.data.folders import data_files, splits_of
 from pocketvae.data.image_decoder import resized
 from pocketvae.data.items import random_indices
 from pocketvae.errors import DataError
@@ -185,18 +186,30 @@ def _load_folder(
     path: Path, size: tuple[int, int] | None, *, skip_corrupt: bool, progress: ProgressCallback
 ) -> ImageSplits:
     """Decodes a folder in the order of its splits, so that each is a slice of one array."""
-    has_parts = (path / "train").is_dir()
-    listing = image_folder.list_folder(path / "train" if has_parts else path)
-    order = np.random.default_rng(_SPLIT_SEED).permutation(len(listing.files))
-    decoded = image_folder.decode_folder(listing, order, skip_corrupt=skip_corrupt, progress=progress, size=size)
-    images = ImageSet(images=decoded.images, labels=decoded.labels)
-    test, skipped = None, decoded.skipped
-    if has_parts and (path / "test").is_dir():
-        listing = image_folder.list_folder(path / "test", listing.classes or None)
-        order = np.arange(len(listing.files))
-        decoded = image_folder.decode_folder(listing, order, skip_corrupt=skip_corrupt, progress=progress, size=size)
-        test, skipped = ImageSet(images=decoded.images, labels=decoded.labels), (*skipped, *decoded.skipped)
-    return replace(_cut(path.name, images, test), skipped=skipped)
+    files = data_files(path, image_folder.SUFFIXES)
+    own = splits_of(path, (file.relative_to(path).as_posix() for file in files))
+    listing = image_folder.list_folder(path / "train" if own else path)
+    decoded = {"train": _decoded(listing, size, mixed=True, skip_corrupt=skip_corrupt, progress=progress)}
+    for part in own[1:]:
+        listed = image_folder.list_folder(path / part, listing.classes or None)
+        decoded[part] = _decoded(listed, size, mixed=False, skip_corrupt=skip_corrupt, progress=progress)
+    sets = {name: ImageSet(images=part.images, labels=part.labels) for name, part in decoded.items()}
+    skipped = tuple(reason for part in decoded.values() for reason in part.skipped)
+    splits = _cut(path.name, sets["train"], sets.get("test"), sets.get("validation", sets.get("val")))
+    return replace(splits, skipped=skipped)
+
+
+def _decoded(
+    listing: image_folder.FolderListing,
+    size: tuple[int, int] | None,
+    *,
+    mixed: bool,
+    skip_corrupt: bool,
+    progress: ProgressCallback,
+) -> image_folder.FolderImages:
+    count = len(listing.files)
+    order = np.random.default_rng(_SPLIT_SEED).permutation(count) if mixed else np.arange(count)
+    return image_folder.decode_folder(listing, order, skip_corrupt=skip_corrupt, progress=progress, size=size)
 
 
 def _split(name: str, images: ImageSet, test: ImageSet | None) -> ImageSplits:
@@ -204,14 +217,18 @@ def _split(name: str, images: ImageSet, test: ImageSet | None) -> ImageSplits:
     return _cut(name, images.take(order), test)
 
 
-def _cut(name: str, images: ImageSet, test: ImageSet | None) -> ImageSplits:
+def _cut(name: str, images: ImageSet, test: ImageSet | None, validation: ImageSet | None = None) -> ImageSplits:
     """Splits images that are already in random order: test first, then validation, the rest for training."""
     if len(images) < MIN_IMAGES:
         raise DataError(f"{name}: at least {MIN_IMAGES} images are needed for training and testing, got {len(images)}")
-    if test is not None and test.image_shape != images.image_shape:
-        raise DataError(f"{name}: test images must be {images.image_shape} like the others, got {test.image_shape}")
+    for part, title in ((test, "test"), (validation, "validation")):
+        if part is not None and part.image_shape != images.image_shape:
+            raise DataError(
+                f"{name}: {title} images must be {images.image_shape} like the others, got {part.image_shape}"
+            )
     held_out = max(1, round(_HELD_OUT_FRACTION * len(images)))
     if test is None:
         test, images = images.take(slice(held_out)), images.take(slice(held_out, None))
-    validation, train = images.take(slice(held_out)), images.take(slice(held_out, None))
-    return ImageSplits(name=name, train=train, validation=validation, test=test)
+    if validation is None:
+        validation, images = images.take(slice(held_out)), images.take(slice(held_out, None))
+    return ImageSplits(name=name, train=images, validation=validation, test=test)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pocketvae.data.embedded import MNIST, located
@@ -27,6 +27,34 @@ def data_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )
+
+
+def are_splits(names: Collection[str]) -> bool:
+    """Whether subfolders of these names are splits: nothing else is there, or both `train` and `test` are.
+
+    Beside other names, one of them alone is a class, such as that of trains.
+    """
+    return bool(names) and (set(names) <= set(PARTS) or {"train", "test"} <= set(names))
+
+
+def splits_of(folder: Path, names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the subfolders that are splits of a data set; none where subfolders are classes.
+
+    Args:
+        folder: The folder.
+        names: Of its files of data, relative to it, with forward slashes.
+
+    Raises:
+        DataError: there are splits, but none is for training.
+    """
+    subfolders = {name.split("/")[0] for name in names if "/" in name}
+    subfolders |= {part for part in PARTS if (folder / part).is_dir()}
+    if not are_splits(subfolders):
+        return ()
+    found = tuple(part for part in PARTS if part in subfolders)
+    if "train" not in found:
+        raise DataError(f"{folder} must have the split train/ beside {' and '.join(f'{part}/' for part in found)}")
+    return found
 
 
 def check_is_one_part(folder: Path, kind: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pocketvae.data.folders import PARTS
+from pocketvae.data.folders import PARTS, are_splits
 from pocketvae.errors import DataError
 from pocketvae.parsing import shortened
 
@@ -31,7 +31,7 @@ def anomalous_files(source: Path, names: Sequence[str], truth: str) -> tuple[boo
     wanted = tuple(part.strip().rstrip(_SEPARATOR) for part in truth.split(","))
     if not source.is_dir():
         raise DataError(f"--truth {truth} names folders of recordings, but {source} is no folder: leave it out")
-    found = [set(name.split(_SEPARATOR)[:-1]) for name in names]
+    found = [set(_folders(name)) for name in names]
     for folder in wanted:
         if not any(folder in parents for parents in found):
             others = shortened(", ".join(sorted(set().union(*found)))) or "none"
@@ -53,7 +53,7 @@ def classes_of(source: Path, names: Sequence[str]) -> tuple[tuple[str, ...], tup
     """
     if not source.is_dir():
         raise DataError(f"labels need one folder of recordings for each class, but {source} is no folder")
-    owners = [_owner(name) for name in names]
+    owners = _owners([_folders(name) for name in names])
     if "" in owners:
         name = names[owners.index("")]
         raise DataError(f"{source} must have one folder of recordings for each class, but {name} lies in none")
@@ -68,13 +68,26 @@ def classes_of(source: Path, names: Sequence[str]) -> tuple[tuple[str, ...], tup
 
 def numbers_of(names: Sequence[str], classes: Sequence[str]) -> tuple[int, ...]:
     """Returns the class of each recording, -1 where it lies in a folder that is none of these."""
-    owners = [_owner(name) for name in names]
-    return tuple(classes.index(owner) if owner in classes else -1 for owner in owners)
+    return tuple(_number(_folders(name), classes) for name in names)
 
 
-def _owner(name: str) -> str:
-    """Returns the folder that says a recording's class; nothing where it lies in none."""
-    folders = name.split(_SEPARATOR)[:-1]
-    if folders and folders[0] in PARTS:
+def _folders(name: str) -> list[str]:
+    return name.split(_SEPARATOR)[:-1]
+
+
+def _owners(folders: Sequence[Sequence[str]]) -> list[str]:
+    """Returns the folder that says each recording's class; nothing where it lies in none."""
+    first = {parents[0] for parents in folders if parents}
+    splits = are_splits(first)
+    owners = []
+    for parents in folders:
+        # A class of trains is no split, but what lies in the folder of a class below `train/` is of that class.
+        in_split = bool(parents) and parents[0] in PARTS and (splits or (len(parents) > 1 and parents[1] in first))
+        owners.append(next(iter(parents[in_split:]), ""))
+    return owners
+
+
+def _number(folders: Sequence[str], classes: Sequence[str]) -> int:
+    if len(folders) > 1 and folders[0] in PARTS and folders[0] not in classes:
         folders = folders[1:]
-    return folders[0] if folders else ""
+    return classes.index(folders[0]) if folders and folders[0] in classes else -1

@@ -304,6 +304,9 @@ def _holds_dates(arrow_type: Any) -> bool:
 
 def _time_unit_s(name: str) -> float | None:
     """Returns how many seconds 1 of a column is; None if it is not a time."""
+    if name.strip() == "T":
+        # The symbol of a temperature; that of time is small.
+        return None
     match = _UNIT.match(name.strip().lower())
     if name.strip().lower() in _TIME_NAMES:
         return 1.0

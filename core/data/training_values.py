@@ -16,7 +16,7 @@ from pocketvae.data.embedded import located
 from pocketvae.data.recording_folders import classes_of
 from pocketvae.data.recordings import SOUNDS, Recording, Wanted, is_recording, read_recordings
 from pocketvae.data.rows import Rows, blocks
-from pocketvae.data.values import MIN_ITEMS, ValueSet, read_arrays
+from pocketvae.data.values import MIN_ITEMS, ValueSet, parts_of, read_arrays
 from pocketvae.data.window_values import Values, WindowValues, held, selected, value_blocks
 from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_classes, timeline_of
 from pocketvae.errors import DataError
@@ -29,7 +29,6 @@ from pocketvae.vae_spec import DataKind
 
 _SPLIT_SEED = 0
 _HELD_OUT_FRACTION = 0.1
-_VALIDATION_FOLDERS = ("validation", "val")
 # More than this part of a sound at its largest or smallest value is more than a loud sine of 16 bits has there.
 _CLIPPED = 0.01
 _SILENT, _LOUD = 1e-4, 0.5
@@ -240,23 +239,22 @@ def _recorded_parts(
     path: Path, windows: Windows, length: int, labels: npt.NDArray[np.int32] | None
 ) -> tuple[npt.NDArray[np.intp], ...]:
     """Returns which windows are for training, validation and testing; folders of these names are splits."""
-    part_of = np.array([name.split("/")[0] for name in windows.names])
-    own = {name: np.flatnonzero(part_of == name) for name in ("train", "test", *_VALIDATION_FOLDERS)}
-    if (path / "train").is_dir() and (path / "test").is_dir():
+    own = parts_of(path, windows)
+    if "test" in own:
         rest, test = own["train"], own["test"]
-        if not len(test):
-            raise DataError(f"{path / 'test'} must hold recordings as long as a window, got none")
-        validation = np.concatenate([own[name] for name in _VALIDATION_FOLDERS])
-        if len(validation):
-            return rest, validation, test
     else:
-        rest, test = split_classes(windows, length, labels)
+        rest = own.get("train", np.arange(len(windows)))
+        kept, held_out = split_classes(windows.take(rest), length, None if labels is None else labels[rest])
+        rest, test = rest[kept], rest[held_out]
+    validation = own.get("validation", own.get("val"))
+    if validation is not None:
+        return rest, validation, test
     if not len(rest):
         return rest, rest, test
     # A whole recording would be much where there are few, and is not needed to choose between epochs.
     of_rest = None if labels is None else labels[rest]
-    train, validation = split_classes(windows.take(rest), length, of_rest, fewest_recordings=0)
-    return rest[train], rest[validation], test
+    train, held_out = split_classes(windows.take(rest), length, of_rest, fewest_recordings=0)
+    return rest[train], rest[held_out], test
 
 
 def _of_arrays(path: Path, reading: Reading) -> TrainingValues:

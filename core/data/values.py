@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from pocketvae.data.array_files import NpzReader, open_npz, read_header, read_np
 from pocketvae.data.columns import SUFFIXES as TABLE_SUFFIXES
 from pocketvae.data.columns import encoded, read_columns
 from pocketvae.data.embedded import MNIST, located
-from pocketvae.data.folders import check_is_one_part
+from pocketvae.data.folders import check_is_one_part, splits_of
 from pocketvae.data.forms import Form, check_limits, checked, without_channel
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
 from pocketvae.data.items import random_indices
@@ -163,6 +164,19 @@ def load_values(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -> Valu
     return _read(path, vae, windowing)[0]
 
 
+def windowing_as_trained(source: str, vae: VaeSpec, config: Mapping[str, Any]) -> Windowing:
+    """Returns how a run read and cut its recordings, so that the same windows are held out; WHOLE for other sources.
+
+    Args:
+        source: Of data.
+        vae: The interface of the model.
+        config: The run's training configuration, or nothing.
+    """
+    if vae.data is not DataKind.SEQUENCE or not is_recording(located(source)):
+        return WHOLE
+    return Windowing(stride=int(config.get("stride", 0)), fill_gaps=int(config.get("fill_gaps", 0)))
+
+
 def _holds_recordings(path: Path, vae: VaeSpec) -> bool:
     """Whether a source of sequences is one of recordings, which are longer, and not of items in the model's shape."""
     if vae.data is not DataKind.SEQUENCE or not path.exists() or not is_recording(path):
@@ -234,7 +248,9 @@ def _split_recordings(path: Path, vae: VaeSpec, windowing: Windowing) -> ValueSp
         # As training does, so that the same windows are held out.
         normal = np.flatnonzero(~items.timeline.anomalous())
         items, windows = items.take(normal), windows.take(normal)
-    parts = _own_parts(path, windows)
+    own = parts_of(path, windows)
+    tested = next((own[part] for part in ("test", "validation", "val") if part in own), None)
+    parts = None if tested is None else (own["train"], tested)
     count = len(parts[0]) if parts else len(items)
     if count < MIN_ITEMS:
         raise DataError(
@@ -250,15 +266,18 @@ def _split_recordings(path: Path, vae: VaeSpec, windowing: Windowing) -> ValueSp
     return ValueSplits(name=path.name, train=items.take(fitted), test=items.take(held_out))
 
 
-def _own_parts(path: Path, windows: Windows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]] | None:
-    """Returns which windows are of a folder's `train/` and of its `test/`; None if it has no such folders."""
-    if not ((path / "train").is_dir() and (path / "test").is_dir()):
-        return None
-    part_of = np.array([name.split("/")[0] for name in windows.names])
-    train, test = np.flatnonzero(part_of == "train"), np.flatnonzero(part_of == "test")
-    if not len(test):
-        raise DataError(f"{path / 'test'} must hold recordings as long as a window of the model, got none")
-    return train, test
+def parts_of(path: Path, windows: Windows) -> dict[str, npt.NDArray[np.intp]]:
+    """Returns which windows are of each of a folder's splits; none where it has no such subfolders.
+
+    Raises:
+        DataError: it has none for training, or a split has no windows.
+    """
+    part_of = np.array([name.split("/")[0] for name in windows.names], np.str_)
+    own = {part: np.flatnonzero(part_of == part) for part in splits_of(path, windows.names)}
+    for part, found in own.items():
+        if not len(found):
+            raise DataError(f"{path / part} must hold recordings as long as a window, got none")
+    return own
 
 
 def _read(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, ValueSet | None]:
@@ -268,7 +287,7 @@ def _read(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, Val
             f"--stride, --channels, --truth and --fill-gaps are for recordings of time steps, but {path} is not one: "
             f"leave them out"
         )
-    forms = f"a .csv, {_FORMS}" if vae.data is DataKind.VECTOR else f"an {_FORMS}"
+    forms = f"a .csv, .parquet, {_FORMS}" if vae.data is DataKind.VECTOR else f"an {_FORMS}"
     if vae.data is DataKind.SEQUENCE:
         forms = f"an {_FORMS}, or recordings ({', '.join(SUFFIXES)} or a folder of them)"
     if not path.is_file() or path.suffix.lower() not in (".npz", ".npy", *TABLE_SUFFIXES):

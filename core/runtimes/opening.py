@@ -39,7 +39,7 @@ def open_runner(
         from pocketvae.system.limits import check_threads
 
         check_threads(num_threads, "num_threads")
-    if format is Format.TFLITE:
+    if Format(format) is Format.TFLITE:
         from pocketvae.runtimes.litert import LiteRtRunner
 
         return LiteRtRunner(source, num_threads=num_threads, optimizations=optimizations, batch=batch)

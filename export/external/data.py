@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeAlias
 
 from pocketvae.data.dataset import ImageSplits, load_splits
-from pocketvae.data.embedded import MNIST
+from pocketvae.data.embedded import MNIST, located
 from pocketvae.data.folders import check_has_all_classes
 from pocketvae.data.values import ValueSplits, load_value_splits
 from pocketvae.data.window_values import value_blocks
@@ -27,7 +26,7 @@ def check_source(source: str) -> None:
     Raises:
         DataError: the source does not exist.
     """
-    if source != MNIST and not Path(source).exists():
+    if source != MNIST and not located(source).exists():
         raise DataError(
             f"--data must be 'mnist', a folder of images, or an .npz, .npy, .csv or idx file, or "
             f"recordings of sequences, got {source}, which does not exist"

@@ -215,7 +215,7 @@ def data_kind_of(
     if len(shape) not in kinds:
         raise ExportError(f"the decoder must return [N, ...] of 1 to 4 dimensions, got [N, {listed(shape)}]")
     if len(shape) == DataKind.SEQUENCE.rank:
-        is_plane = is_bounded and not has_steps and _LEAST_SIDE <= max(shape) <= 2 * min(shape)
+        is_plane = is_bounded and not has_steps and min(shape) >= _LEAST_SIDE and max(shape) < 2 * min(shape)
         if taken == (*shape, 1):
             return DataKind.IMAGE, ""
         if is_plane:

@@ -30,6 +30,7 @@ def test_force_replaces_only_what_distil_made(refused, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_students")
 def test_what_missed_a_budget_is_said_and_written_and_the_exit_code_is_1(command, tiny_run, tmp_path):
     words = ("--max-kb", "40", "--steps", "4", "--budget-db", "0.01", "--quiet")
     done = command("distil", tiny_run, "--out", tmp_path / "run", *words)

@@ -68,6 +68,24 @@ def test_wrong_usage_is_one_line_that_helps(refused, words, message):
     assert "explains what is expected" in (text := refused(message, *words)) or "known: " in text
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("--quiet", "verify", "bundle"),
+            "--quiet stands before the command: put it behind, as in pocketvae verify --quiet",
+        ),
+        (
+            ("export", "run", "--out", "x", "--fill-gaps", "3"),
+            "--fill-gaps is for user-supplied models: give either RUN or",
+        ),
+        (("export", "run", "--out", "x", "--latent-scale", "0"), "--latent-scale is for user-supplied models: give"),
+    ],
+)
+def test_options_that_do_not_apply_where_they_stand_are_told_so(refused, words, message):
+    refused(message, *words)
+
+
 def test_options_are_not_abbreviated():
     with pytest.raises(SpecError, match="--data"):
         build_parser("train").parse_args(["train", "--dat", "mnist", "--out", "x"])

@@ -1,6 +1,7 @@
 """A quickstart that was interrupted; its stages are replaced, since they have tests of their own."""
 
 import shutil
+from functools import partial
 
 import pytest
 
@@ -95,7 +96,10 @@ def test_a_folder_of_something_else_is_no_unfinished_quickstart(stages, refused,
     assert stages.done == []
 
 
-def test_signals_are_trained_exported_and_watched(command, tmp_path):
+@pytest.mark.usefixtures("few_values")
+def test_signals_are_trained_exported_and_watched(command, tmp_path, monkeypatch):
+    few = partial(pocketvae.export.ExportConfig, calibration_seeds=1, rewrites=pocketvae.export.RewriteChoice())
+    monkeypatch.setattr(pocketvae.export, "ExportConfig", few)
     out = tmp_path / "q"
     found = command("quickstart", "--signals", "--out", out, "--set", "epochs=2", "--set", "kl_warmup_epochs=0")
     # After two epochs, int8 may miss its limits; what is made is the same.

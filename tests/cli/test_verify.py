@@ -1,5 +1,9 @@
 import json
+import subprocess
+import sys
 from xml.etree import ElementTree
+
+import pytest
 
 from pocketvae.cli.main import main
 
@@ -32,3 +36,18 @@ def test_a_damaged_file_that_is_not_an_artifact_is_told_apart(tmp_path, bundles,
     assert main(["verify", str(path), "--quiet"]) == 1
     shown = " ".join(capsys.readouterr().out.split())
     assert "1 of 2 artifacts match the original; 1 other file is damaged: golden/x.npy; 1 could not be run" in shown
+
+
+@pytest.mark.posix
+def test_a_reader_that_closes_the_pipe_costs_neither_reports_nor_exit_code(tmp_path, bundles):
+    """As in `pocketvae verify BUNDLE --json F | head -1`, whose exit code CI reads with pipefail."""
+    path = bundles.make_bundle(tmp_path / "b")
+    (path / "decoder.float32.onnx").write_bytes(b"not what was exported")
+    words = ["verify", str(path), "--quiet", "--json", str(tmp_path / "v.json")]
+    script = f"import sys; from pocketvae.cli.main import main; sys.exit(main({words!r}))"
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    with process.stderr:
+        errors_text = process.stderr.read()
+    assert process.wait(120) == 1, errors_text
+    assert not json.loads((tmp_path / "v.json").read_text())["passed"]

@@ -10,7 +10,7 @@ import pytest
 from pocketvae.distil import DistilConfig, Targets
 from pocketvae.errors import DataError, ManifestError, OutputExistsError, SpecError, TrainingError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_students")]
 
 CONFIG = DistilConfig(targets=Targets(max_kb=40), steps=200, finalists=2, learning_rate=5e-3)
 
@@ -181,11 +181,14 @@ def test_with_real_items_a_distillation_is_gone_on_with_only_with_these(tiny_run
         np.testing.assert_array_equal(resumed, uninterrupted)
 
 
-def test_a_bundle_of_a_run_gives_a_run_too(tiny_bundle, tmp_path, command):
+def test_a_bundle_of_a_run_gives_a_run_too(tiny_run, tiny_bundle, tmp_path, command):
     from pocketvae.bundle.run import open_run
 
     record = distil(tiny_bundle, tmp_path / "run", replace(CONFIG, steps=10))
-    run = open_run(tmp_path / "run")
+    run, first = open_run(tmp_path / "run"), open_run(tiny_run)
+    # What it was trained with, not its preset's: evaluate reads the data by it.
+    assert run.record.config == first.record.config
+    assert run.record.metrics["training_images"] == first.record.metrics["training_images"] == 1200
     reference = run.reference_images()
     assert len(reference.calibration) == len(reference.golden) > 10
     assert reference.golden.max() == 255

@@ -53,6 +53,24 @@ def test_a_worn_bearing_is_an_anomaly(folder, capsys):
     assert json.loads((folder / "score.json").read_text())["auroc"]["reconstruction"] > 0.7
 
 
+def test_calibration_holds_out_what_training_held_out(folder):
+    """With other windows the split is another: those of training would be among those that thresholds are fitted to."""
+    for name, words in (("usual", ()), ("same", ("--stride", 8)), ("other", ("--stride", 16))):
+        source = (folder / "bundle", folder / "pump.csv", "--calibrate", *words)
+        run("score", *source, "--calibration", folder / f"{name}.json")
+    usual, same, other = (json.loads((folder / f"{name}.json").read_text()) for name in ("usual", "same", "other"))
+    assert usual == same != other
+
+
+def test_recordings_make_the_threshold_of_a_scorer_of_a_run(folder):
+    words = ("--components", "scorer", "--formats", "tflite", "--precisions", "float32", "--rewrites", "none")
+    normal = ("--calibrate-scores", folder / "pump.csv", "--stride", 4)
+    run("export", folder / "run", "--out", folder / "scorer", *words, *normal)
+    (artifact,) = json.loads((folder / "scorer" / "manifest.json").read_text())["artifacts"]
+    rows = len((folder / "pump.csv").read_text().splitlines()) - 1
+    assert artifact["scoring"]["fitted_items"] == (rows - 32) // 4 + 1
+
+
 def test_reconstructions_are_written_in_the_unit_of_the_sensor(folder):
     run("reconstruct", folder / "bundle", folder / "pump.csv", "--out", folder / "r.csv", "--count", 20)
     rows = list(csv.DictReader((folder / "r.csv").open()))

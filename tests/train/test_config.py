@@ -77,7 +77,7 @@ def test_a_value_out_of_range_is_refused(changes, message):
     ("changes", "message"),
     [
         ({"channels": []}, "channels must be at least one size for a convolutional network"),
-        ({"architecture": "mlp"}, r"channels has no effect with architecture = 'mlp': set channels = \(\)"),
+        ({"architecture": "mlp"}, r"channels has no effect with architecture = 'mlp': set channels = \[\]"),
         ({"hidden_layers": 2}, "hidden_layers has no effect with architecture = 'conv': set hidden_layers = 1"),
         (
             {"architecture": "residual", "hidden_layers": 2},

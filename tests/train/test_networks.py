@@ -210,6 +210,13 @@ def test_the_deepest_networks_have_a_seed_of_its_own_for_every_layer(config, sid
     assert len(set(used)) == len(used)
 
 
+def test_a_deep_network_with_maps_has_a_seed_of_its_own_for_every_layer():
+    config = replace(RESIDUAL, channels=(1,) * 6, blocks=15, latent_maps=(1,) * 6)
+    encoder, decoder = (seeds_of(model) for model in build(config, spec((64, 64, 1), config)))
+    assert len(decoder) > 100
+    assert len({*encoder, *decoder}) == len(encoder) + len(decoder)
+
+
 def test_the_seed_decides_the_weights():
     one, same, other = (build(replace(RESIDUAL, seed=seed), spec((8, 8, 1)))[1].get_weights() for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))

@@ -8,6 +8,7 @@ import pytest
 from pocketvae.blocks.plan import plan
 from pocketvae.bundle.run import open_run
 from pocketvae.cli.main import main
+from pocketvae.errors import TargetError
 from pocketvae.progress import ignore_progress
 from pocketvae.train.shared_evaluation import NATS, ImportanceJob
 
@@ -34,6 +35,12 @@ def test_a_block_is_what_this_process_makes_of_its_items(job):
     with job.open() as compute:
         found = compute(block)[NATS]
     np.testing.assert_array_equal(found, Evaluator(load_vae(run), seed=3).importance_nats(items, 600))
+
+
+def test_a_worker_with_another_tensorflow_computes_nothing(job):
+    other = replace(job, versions=job.versions | {"tensorflow": "1.0"})
+    with pytest.raises(TargetError, match="tensorflow is 1.0 there and "), other.open():
+        pass
 
 
 def test_other_test_items_are_other_work(job, small_data, tmp_path, monkeypatch):

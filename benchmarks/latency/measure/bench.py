@@ -13,6 +13,7 @@ from pocketvae.benchmarks.latency.measure.regression import (
     Opened,
     compare_with_bundle,
     compare_with_results,
+    interface_of,
     open_baseline,
 )
 from pocketvae.benchmarks.latency.measure.rows import row, with_speedups
@@ -21,7 +22,7 @@ from pocketvae.benchmarks.latency.messages import Measure, Pace
 from pocketvae.benchmarks.latency.results import BenchResult
 from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.bundle.bundle import Bundle, opened
-from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.errors import PocketVaeError, SpecError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system.environment import Environment, current_environment, logical_cores
@@ -87,7 +88,7 @@ def bench_planned(plan: BenchPlan, *, progress: ProgressCallback = ignore_progre
         _pace_all(everything, config.paced_calls_per_s, progress)
     opened = {subject.artifact for subject in everything if not subject.problem}
     found = examine_all(bundle, [record for record in records if record.name in opened], config, progress)
-    result = _result(bundle.manifest.name, plan.environment, everything, found)
+    result = _result(bundle.manifest, plan.environment, everything, found)
     if baseline is None or config.baseline is None:
         return result
     if baseline.bundle is not None:
@@ -125,7 +126,7 @@ def check_threads(num_threads: tuple[int, ...]) -> None:
             raise SpecError(f"threads must be between 1 and this machine's {cores}, got {count}")
 
 
-def _result(name: str, environment: Environment, everything: list[Subject], found: Examination) -> BenchResult:
+def _result(manifest: Manifest, environment: Environment, everything: list[Subject], found: Examination) -> BenchResult:
     rows = [row(subject, found, rounds=ROUNDS) for subject in everything if not subject.problem]
     not_run = [
         NotRun(artifact=subject.artifact, target=subject.target, reason=reason)
@@ -133,7 +134,8 @@ def _result(name: str, environment: Environment, everything: list[Subject], foun
         for reason in ([subject.problem] if subject.problem else subject.unpaced_reasons())
     ]
     return BenchResult(
-        bundle=name,
+        bundle=manifest.name,
+        interface=interface_of(manifest.vae),
         environment=environment,
         peaks=found.peaks,
         results=tuple(with_speedups(each, rows) for each in rows),

@@ -87,11 +87,12 @@ def open_baseline(
     """
     if baseline.path.is_dir():
         other = open_bundle(baseline.path)
-        _check_same_model(baseline.path, other.manifest.vae, bundle.manifest.vae)
+        _check_same_model(baseline.path, interface_of(other.manifest.vae), bundle.manifest.vae)
         _check_shared([record.name for record in records], {record.name for record in other.manifest.artifacts})
         reasons = _other_name(other.manifest.name, bundle.manifest.name)
         return Opened(bundle=other, forced=_permitted(reasons, baseline))
     result = decode(BenchResult, _read(baseline.path), str(baseline.path))
+    _check_same_model(baseline.path, result.interface, bundle.manifest.vae)
     planned = [
         _row_name(record.name, threads, batch)
         for threads, record in product(config.threads, records)
@@ -102,17 +103,26 @@ def open_baseline(
     return Opened(result=result, forced=_permitted(reasons, baseline))
 
 
-def _check_same_model(path: Path, then: VaeSpec, now: VaeSpec) -> None:
+def interface_of(vae: VaeSpec) -> dict[str, str]:
+    """Returns what makes files of two models do the same work: each part of the interface, as text."""
+    parts = {field.name: str(getattr(vae, field.name)) for field in fields(VaeSpec) if field.name not in _LEARNED}
+    return parts | {
+        "latents": _described(vae),
+        "channels": _kinds(vae),
+        "data_range": _limits(vae.outputs[0]),
+        "more_outputs": _more(vae),
+    }
+
+
+def _check_same_model(path: Path, then: Mapping[str, str], vae: VaeSpec) -> None:
     """Refuses another interface: no option allows comparing files that do different work."""
-    names = [field.name for field in fields(VaeSpec) if field.name not in _LEARNED]
-    pairs = {name: (getattr(then, name), getattr(now, name)) for name in names}
-    pairs["latents"] = (_described(then), _described(now))
-    pairs["channels"] = (_kinds(then), _kinds(now))
-    pairs["data_range"] = (_limits(then.outputs[0]), _limits(now.outputs[0]))
-    pairs["more_outputs"] = (_more(then), _more(now))
-    differing = [f"{name} {old} instead of {new}" for name, (old, new) in pairs.items() if old != new]
+    now = interface_of(vae)
+    # A result of an older pocketvae says nothing of it, or less.
+    differing = [
+        f"{name} {then[name]} instead of {now[name]}" for name in now if then.get(name, now[name]) != now[name]
+    ]
     if differing:
-        raise SpecError(f"the baseline must be a bundle of the same model, but {path} has {'; '.join(differing)}")
+        raise SpecError(f"the baseline must be of the same model, but {path} has {'; '.join(differing)}")
 
 
 def _described(vae: VaeSpec) -> str:

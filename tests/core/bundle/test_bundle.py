@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from pocketvae import open_bundle
-from pocketvae.errors import ManifestError
+from pocketvae.bundle.bundle import check_bundle_output
+from pocketvae.bundle.manifest import MANIFEST_NAME
+from pocketvae.errors import ManifestError, OutputExistsError
 from pocketvae.spec import Component
 
 
@@ -70,3 +72,18 @@ def test_a_golden_input_has_the_shape_and_type_that_the_model_takes(tmp_path, bu
     (folder / "manifest.json").write_text(json.dumps(document))
     with pytest.raises(ManifestError, match=r"golden 'z' of the decoder must be float32 of \(\d+,\) per sample, got "):
         open_bundle(folder).goldens(Component.DECODER)
+
+
+def test_replacing_a_bundle_deletes_nothing_that_export_did_not_write(tmp_path, bundles):
+    """Without the codec's tables, files that were compressed with them can never be read again."""
+    path = bundles.make_bundle(tmp_path / "b")
+    with pytest.raises(OutputExistsError, match="exists"):
+        check_bundle_output(path, force=False)
+    (path / "reports").mkdir()
+    (path / "reports" / "verify.json").write_text("{}")
+    check_bundle_output(path, force=True)
+    (path / "codec.npz").write_bytes(b"tables")
+    with pytest.raises(OutputExistsError, match="files of yours, which --force would delete: codec.npz; move"):
+        check_bundle_output(path, force=True)
+    (path / MANIFEST_NAME).write_text("{")
+    check_bundle_output(path, force=True)

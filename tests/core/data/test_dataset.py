@@ -91,6 +91,29 @@ def test_the_parts_of_a_folder_share_their_classes(tmp_path):
     assert splits.test.labels.tolist() == [1, 1, 1]
 
 
+def test_a_folder_for_validation_is_validated_on(tmp_path):
+    write_classes(tmp_path / "set" / "train", {"cat": 30, "dog": 200})
+    write_classes(tmp_path / "set" / "val", {"dog": 201}, count=3)
+    splits = load_splits(str(tmp_path / "set"))
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (36, 3, 4)
+    assert set(splits.validation.images.ravel()) == {201}
+    assert splits.validation.labels.tolist() == [1, 1, 1]
+
+
+def test_a_class_may_have_the_name_of_a_split(tmp_path):
+    write_classes(tmp_path / "set", {"bus": 30, "car": 90, "train": 200})
+    splits = load_splits(str(tmp_path / "set"))
+    assert splits.label_count() == 3
+    assert len(splits.train) + len(splits.validation) + len(splits.test) == 60
+
+
+def test_splits_without_one_for_training_are_refused(tmp_path):
+    write_classes(tmp_path / "set" / "test", {"cat": 30})
+    write_classes(tmp_path / "set" / "val", {"cat": 30})
+    with pytest.raises(DataError, match="must have the split train/ beside val/ and test/"):
+        load_splits(str(tmp_path / "set"))
+
+
 def test_a_class_that_only_the_test_images_have_is_refused(tmp_path):
     write_classes(tmp_path / "set" / "train", {"cat": 30, "dog": 200})
     write_classes(tmp_path / "set" / "test", {"cow": 90})

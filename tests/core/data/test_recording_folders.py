@@ -43,6 +43,14 @@ def test_subfolders_are_classes_below_those_that_are_splits(tmp_path):
         classes_of(tmp_path / "x.csv", ["x.csv"])
 
 
+def test_a_class_may_have_the_name_of_a_split(tmp_path):
+    names = ["bus/a.wav", "car/a.wav", "train/a.wav", "train/day/b.wav"]
+    assert classes_of(tmp_path, names) == (("bus", "car", "train"), (0, 1, 2, 2))
+    assert numbers_of(names, ("bus", "car", "train")) == (0, 1, 2, 2)
+    with pytest.raises(DataError, match="train/a.wav lies in none"):
+        classes_of(tmp_path, ["train/a.wav", "train/run/b.wav", "test/rest/a.wav"])
+
+
 def test_a_model_of_classes_is_trained_on_all_of_them(tmp_path):
     source = folder_of(tmp_path, rest__a=200, rest__b=60, run__a=90, walk__a=300)
     found = load_training_values(str(source), reading())

@@ -33,6 +33,8 @@ def test_times_are_seconds_whatever_their_unit(tmp_path, header, cells, expected
 def test_without_a_time_every_column_is_a_channel(tmp_path):
     table = read_time_table(written(tmp_path, "temperature,times_fed\n1,2\n3,4\n"))
     assert (table.names, table.times_s) == (("temperature", "times_fed"), None)
+    gas = read_time_table(written(tmp_path, "T,p\n300,1\n299,3\n"))
+    assert (gas.names, gas.times_s) == (("T", "p"), None)
     bare = read_time_table(written(tmp_path, "1;2,5\n3;4\n"))
     assert (bare.names, bare.values.tolist(), bare.first_row) == (("0", "1"), [[1, 2.5], [3, 4]], 1)
 

@@ -60,7 +60,9 @@ def test_what_does_not_fit_is_refused(tmp_path, array, message):
 
 
 def test_sources_that_are_none_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"data of vectors \[3\] must be a \.csv, \.npz or \.npy file, got .*does not"):
+    with pytest.raises(
+        DataError, match=r"data of vectors \[3\] must be a \.csv, \.parquet, \.npz or \.npy file, got .*does not"
+    ):
         load_values(str(tmp_path / "none.csv"), vae(3))
     with pytest.raises(DataError, match=r"data of volumes .* must be an \.npz or \.npy file, got mnist"):
         load_values("mnist", vae(2, 2, 2, 1, data=DataKind.VOLUME))

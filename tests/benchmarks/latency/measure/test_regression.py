@@ -79,6 +79,17 @@ def test_a_bundle_of_another_model_is_refused_even_by_force(tmp_path, bundle, bu
         opened(other, bundle, force=True)
 
 
+def test_a_result_of_another_model_is_refused_even_by_force(tmp_path, bundle, result):
+    """Both runs of one preset have its name, whatever their latent is."""
+    path = tmp_path / "other.json"
+    assert result.interface["latents"] == "z [3]"
+    path.write_text(encode(replace(result, interface=result.interface | {"latents": "z [9]"})))
+    with pytest.raises(SpecError, match=r"same model.*has latents z \[9\] instead of z \[3\]$"):
+        opened(path, bundle, force=True)
+    path.write_text(encode(replace(result, interface={})))
+    opened(path, bundle, force=True)
+
+
 def test_the_field_in_which_models_differ_is_named(tmp_path, bundle, bundles):
     other = bundles.make_bundle(tmp_path / "other")
     manifest = open_bundle(other).manifest
