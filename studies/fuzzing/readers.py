@@ -124,8 +124,11 @@ def _document(kind: type) -> Callable[[bytes, Path], object]:
 
 
 def _message(content: bytes, _: Path) -> None:
-    for kind in (envelope.Request, envelope.Response):
-        envelope.decode(kind, content)
+    """Reads a request, or else a response."""
+    try:
+        envelope.decode(envelope.Request, content)
+    except (ValueError, EOFError):
+        envelope.decode(envelope.Response, content)
 
 
 def _cached(make: Callable[[], list[bytes]]) -> Callable[[], list[bytes]]:

@@ -96,12 +96,22 @@ def test_the_package_s_images_and_recipes_of_an_earlier_bundle_are_no_such_sourc
     check_outputs(build_parser(words.split()[0]).parse_args(words.split()))
 
 
+INPUTS = "run path before after results bundle source file db baseline config recipe vae decoder encoder"
+KNOWN = {*INPUTS.split(), "original_decoder", "original_encoder", "custom_code", "calibration", "tables", *_WRITTEN}
+
+
+def paths_of(name):
+    """Returns the arguments of a command that are paths."""
+    return {action.dest for action in build_parser(name).chosen._actions if action.type not in (None, int, float, str)}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_argument_that_is_a_path_is_read_or_written(name):
-    paths = {action.dest for action in build_parser(name).chosen._actions if action.type not in (None, int, float, str)}
-    inputs = "run path before after results bundle source file db baseline config recipe vae decoder encoder"
-    read = {*inputs.split(), *["original_decoder", "original_encoder", "custom_code", "calibration", "tables"]}
-    assert paths <= {*read, *_WRITTEN}
+    assert paths_of(name) <= KNOWN
+
+
+def test_every_path_that_is_known_is_of_a_command():
+    assert set().union(*map(paths_of, COMMANDS)) == KNOWN
 
 
 def test_what_is_no_path_is_left_alone():

@@ -23,9 +23,17 @@ def test_json_that_cannot_be_read_is_a_value_error(parse, text, message):
         parse(text)
 
 
-@pytest.mark.parametrize("text", ["[" * DEEP, "a = " + "[" * DEEP, "a" + ".a" * DEEP + " = 1", "a = 1" + "9" * 5000])
-def test_toml_that_cannot_be_read_is_a_value_error(text):
-    with pytest.raises(ValueError, match=r"."):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * DEEP, "Invalid initial character for a key part"),
+        ("a = " + "[" * DEEP, "nested too deeply"),
+        ("a" + ".a" * DEEP + " = 1", "nested too deeply"),
+        ("a = 1" + "9" * 5000, "Exceeds the limit"),
+    ],
+)
+def test_toml_that_cannot_be_read_is_a_value_error(text, message):
+    with pytest.raises(ValueError, match=message):
         parse_toml(text)
 
 

@@ -8,18 +8,30 @@ def fuzz(study):
     return study("fuzz")
 
 
+# By reader, the numbers of those samples that are not for it but for another with the same samples, or are refused for
+# what they hold: models that draw random numbers, arrays and idx files that are no images.
+REFUSED = {
+    "onnx-original": {3},
+    "onnx-whole": {1},
+    "image-npy": {0, 2},
+    "idx": {1},
+    "idx-gz": {1},
+    "limits": {1},
+    "overrides": {0},
+}
+
+
 def test_every_reader_reads_its_samples(fuzz, tmp_path):
     from fuzzing.readers import READERS
 
     for name, reader in READERS.items():
-        read = 0
-        for content in reader.samples():
+        refused = set()
+        for number, content in enumerate(reader.samples()):
             try:
                 reader.read(content, tmp_path)
-                read += 1
             except reader.refusals:
-                continue
-        assert read, name
+                refused.add(number)
+        assert refused == REFUSED.get(name, set()), name
 
 
 def test_damaged_inputs_are_read_or_refused(fuzz):

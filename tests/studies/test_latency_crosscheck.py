@@ -3,6 +3,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,15 +58,24 @@ def test_a_tool_s_result_without_the_figure_is_reported(study, monkeypatch, tmp_
         crosscheck.litert_benchmark_s(tmp_path / "x.tflite")
 
 
-def test_a_tool_that_hangs_costs_its_artifact_alone(study, monkeypatch):
+def test_a_tool_that_hangs_costs_its_artifact_alone(study, tmp_path, bundles, monkeypatch):
     crosscheck = study("latency_crosscheck")
 
-    def hang(command, **options):
-        raise subprocess.TimeoutExpired(command, options["timeout"])
+    def run(command, **options):
+        if Path(command[1]).name.startswith("decoder"):
+            raise subprocess.TimeoutExpired(command, options["timeout"])
+        return subprocess.CompletedProcess(command, 0, "1e-3", "")
 
-    monkeypatch.setattr(crosscheck.subprocess, "run", hang)
-    with pytest.raises(crosscheck.TargetError, match="tool took longer than 300 s and was ended"):
-        crosscheck._run(["/usr/bin/tool"])
+    monkeypatch.setattr(crosscheck, "our_median_s", lambda bundle, record: 1e-3)
+    timed = ("tool", lambda path: float(crosscheck._run(["/usr/bin/tool", str(path)])))
+    monkeypatch.setattr(crosscheck, "tool_for", lambda kind: timed)
+    tools = SimpleNamespace(run=run, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr(crosscheck, "subprocess", tools)
+    path, record = bundles.make_bundle(tmp_path / "b"), tmp_path / "r.json"
+    assert crosscheck.main([str(path), "--turns", "1", "--json", str(record)]) == 0
+    found = json.loads(record.read_text())
+    assert found["not_run"] == {"decoder.float32.onnx": "tool took longer than 300 s and was ended"}
+    assert [check["artifact"] for check in found["checks"]] == ["encoder.float32.onnx"]
 
 
 def test_a_record_that_cannot_be_written_is_refused_before_any_work(study, tmp_path, bundles, capsys):

@@ -116,6 +116,7 @@ def test_an_interruption_leaves_the_results_so_far(fleet_of, devices, bundles, t
         found = verify_fleet(bundles.make_bundle(tmp_path / "b"), fleet, progress=interrupt)
     assert found.interruption is not None
     assert [device.state for device in found.result.fleet.devices] == [DeviceState.DONE] * 2 + [DeviceState.LOST] * 4
+    assert len(found.result.not_run) == 8
     assert {item.reason for item in found.result.not_run} <= {"interrupted", "interrupted before it began"}
 
 

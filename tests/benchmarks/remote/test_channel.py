@@ -49,15 +49,24 @@ class Refuses(Runner):
         """There is nothing to close."""
 
 
+def first_item(bundle, artifact):
+    """Returns the inputs of one item."""
+    inputs = bundle.goldens(artifact.component).inputs_of(artifact)
+    return {name: values[:1] for name, values in inputs.items()}
+
+
 @pytest.fixture
-def run_once(tmp_path, bundles):
-    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+def bundle(tmp_path, bundles):
+    return open_bundle(bundles.make_bundle(tmp_path / "b"))
+
+
+@pytest.fixture
+def run_once(bundle):
     artifact = bundle.manifest.artifacts[0]
-    inputs = {name: values[:1] for name, values in bundle.goldens(artifact.component).inputs_of(artifact).items()}
 
     def run(kind, **options):
         with ChannelRun("board", Here(kind(bundle.path)), bundle) as opened:
-            return opened.run(artifact, inputs, **options)
+            return opened.run(artifact, first_item(bundle, artifact), **options)
 
     return run
 
@@ -81,14 +90,18 @@ def test_a_batch_size_that_the_file_lacks_is_its_fault(run_once):
         run_once(RemoteRunner, batch=7)
 
 
-def test_what_the_system_refuses_here_costs_the_job_alone(run_once, monkeypatch):
-    ask = Here.ask
+def test_what_the_system_refuses_here_costs_the_job_alone(bundle, monkeypatch):
+    ask, refusals = Here.ask, [OSError(28, "No space left on device", "/tmp/y")]
 
     def refuse(self, request, time_limit_s):
-        if request.method == "run":
-            raise OSError(28, "No space left on device", "/tmp/y")
+        if request.method == "run" and refusals:
+            raise refusals.pop()
         return ask(self, request, time_limit_s)
 
     monkeypatch.setattr(Here, "ask", refuse)
-    with pytest.raises(TargetError, match="board: /tmp/y: No space left on device"):
-        run_once(RemoteRunner)
+    refused, other = bundle.manifest.artifacts
+    with ChannelRun("board", Here(RemoteRunner(bundle.path)), bundle) as opened:
+        with pytest.raises(TargetError, match="board: /tmp/y: No space left on device"):
+            opened.run(refused, first_item(bundle, refused))
+        outputs = opened.run(other, first_item(bundle, other))
+    assert set(outputs) == {"z_mean", "z_log_var"}

@@ -30,11 +30,13 @@ def layers(keras):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("writer", "reader", "expected"), [("keras2", "keras3", {"hard_sigmoid"}), ("keras3", "keras2", set())]
+    ("writer", "reader", "read", "expected"),
+    # Keras 2 does not know the inputs that Keras 3 writes, and so reads nothing of it.
+    [("keras2", "keras3", 20, {"hard_sigmoid"}), ("keras3", "keras2", 0, set())],
 )
-def test_what_both_read_means_the_same(tmp_path, writer, reader, expected):
+def test_what_both_read_means_the_same(tmp_path, writer, reader, read, expected):
     ours, theirs = import_flavour(Flavour(writer)), import_flavour(Flavour(reader))
-    different = set()
+    compared, different = [], set()
     for name, make in layers(ours).items():
         model = ours.Sequential([ours.Input(X.shape[1:]), make()])
         path = tmp_path / f"{name}.h5"
@@ -43,8 +45,10 @@ def test_what_both_read_means_the_same(tmp_path, writer, reader, expected):
             other = theirs.models.load_model(path, compile=False)
         except Exception:  # a layer that the other does not know fails, which is what may happen
             continue
+        compared.append(name)
         if not np.allclose(model(X), other(X), atol=1e-5):
             different.add(name)
+    assert len(compared) == read, compared
     assert different == expected <= DIFFERENT
     assert read_header(tmp_path / "hard_sigmoid.h5").flavours == (Flavour(writer),)
     assert len(read_header(tmp_path / "sigmoid.h5").flavours) == 2

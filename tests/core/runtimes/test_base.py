@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pocketvae import Optimizations, open_runner
 from pocketvae.errors import ParityError, SpecError
-from pocketvae.runtimes.base import dequantize, quantize
+from pocketvae.runtimes.base import Runner, dequantize, quantize
 from pocketvae.spec import Format, Quantization, TensorSpec
 
 
@@ -152,10 +152,16 @@ def test_a_file_and_its_bytes_are_the_same_to_a_runner(bundles, tflite_models, t
         open_runner(tmp_path / "nowhere.onnx", format)
 
 
-def test_a_prepared_call_is_checked_once_and_returns_what_run_does(bundles):
+def test_a_prepared_call_is_checked_once_and_returns_what_run_does(bundles, monkeypatch):
     content, z = bundles.decoder_model(bundles.right_weight()).SerializeToString(), np.float32([[0.5, 1, -1]])
     with open_runner(content, Format.ONNX) as runner:
+        checks, check = [], Runner._check
+        monkeypatch.setattr(Runner, "_check", lambda self, feed: checks.append(feed) or check(self, feed))
         call = runner.prepare({"z": z})
-        assert np.array_equal(call()["image"], runner.run({"z": z})["image"])
+        first, second = call()["image"], call()["image"]
+        assert len(checks) == 1
+        expected = runner.run({"z": z})["image"]
+        assert np.array_equal(first, expected)
+        assert np.array_equal(second, expected)
         with pytest.raises(SpecError, match="input 'z' must be"):
             runner.prepare({"z": z[:, :1]})

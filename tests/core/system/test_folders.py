@@ -222,8 +222,12 @@ def test_a_second_process_for_the_same_output_is_refused_and_disturbs_nothing(tm
 
 
 def test_an_existing_output_is_refused_before_anything_is_made(tmp_path):
-    with pytest.raises(OutputExistsError, match="exists: .*--force"), folders.staged_directory(tmp_path, force=False):
-        pass
+    final = tmp_path / "bundle"
+    final.mkdir()
+    with pytest.raises(OutputExistsError, match="exists: .*--force"), folders.staged_directory(final, force=False):
+        pytest.fail("the block began")
+    assert names(tmp_path) == ["bundle"]
+    assert names(final) == []
 
 
 def workplace(final, kept="", **changes):

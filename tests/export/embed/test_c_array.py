@@ -54,9 +54,10 @@ def test_the_source_holds_every_byte():
 def test_files_that_others_put_beside_it_stay(bundle, tmp_path):
     for _ in range(2):
         embed_in_c(bundle, "decoder.int8_io.tflite", tmp_path / "fw", force=True)
-    (tmp_path / "fw/main.cc").touch()
+    (tmp_path / "fw/main.cc").write_text("mine")
     with pytest.raises(OutputExistsError, match="files of yours, which --force would delete: main.cc; choose another"):
         embed_in_c(bundle, "decoder.int8_io.tflite", tmp_path / "fw", force=True)
+    assert (tmp_path / "fw/main.cc").read_text() == "mine"
 
 
 def test_the_header_holds_the_interface():

@@ -132,7 +132,7 @@ def test_a_scorer_takes_time_steps_and_raises_the_alarm(signal_bundle, checked):
     assert max(alarms) == 1
     assert max(scores[:3]) < firmware.threshold < np.nanmax(scores)
     assert np.isnan(scores).any()
-    assert all(alarms[index] for index in np.flatnonzero(np.isnan(scores)))
+    assert alarms == [int(not score <= firmware.threshold) for score in scores]
 
 
 @pytest.mark.slow
@@ -312,12 +312,15 @@ def test_a_project_that_was_changed_stays(bundle, tmp_path, tflm):
         file.write("// mine")
     with pytest.raises(OutputExistsError, match=r"files of yours, which --force would delete: main\.cc; "):
         write_firmware(bundle, tmp_path / "fw", force=True)
+    assert (tmp_path / "fw/main.cc").read_text().endswith("// mine")
 
 
 def test_an_existing_folder_stays(bundle, tmp_path):
     (tmp_path / "fw").mkdir()
+    (tmp_path / "fw" / "mine").write_text("kept")
     with pytest.raises(OutputExistsError, match="exists"):
         write_firmware(bundle, tmp_path / "fw")
+    assert {path.name: path.read_text() for path in (tmp_path / "fw").iterdir()} == {"mine": "kept"}
 
 
 def test_the_plan_is_the_same_each_time(bundle, tflm):

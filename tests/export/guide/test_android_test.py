@@ -88,8 +88,10 @@ def test_what_the_phone_cannot_check_is_left_out_with_the_reason(bundle, tmp_pat
 
 def test_a_folder_that_exists_is_kept(bundle, tmp_path):
     (tmp_path / "test").mkdir()
-    with pytest.raises(OutputExistsError, match="test"):
+    (tmp_path / "test/mine.txt").write_text("x")
+    with pytest.raises(OutputExistsError, match="test exists: choose another output"):
         write_android_test(bundle, tmp_path / "test")
+    assert {path.name: path.read_text() for path in (tmp_path / "test").iterdir()} == {"mine.txt": "x"}
 
 
 def test_what_a_developer_has_made_of_the_test_is_kept(bundle, tmp_path):

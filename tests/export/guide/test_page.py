@@ -166,6 +166,13 @@ def guide(request):
     return embed_guide(manifest(VAES[request.param])), VAES[request.param]
 
 
+# The languages of each format's code, in the page's order; that of the integer interface comes behind.
+LANGUAGES = {
+    Format.TFLITE: ("kotlin", "swift", "js", "cpp", "python"),
+    Format.ONNX: ("js", "swift", "cpp", "python"),
+}
+
+
 def test_every_platform_has_its_code(guide):
     titles = re.findall(r"^## (.+)$", guide[0], re.MULTILINE)
     assert titles == [
@@ -182,30 +189,22 @@ def test_every_platform_has_its_code(guide):
         "Python, onnxruntime",
         "Integer interface",
     ]
-    assert [language for language, _ in code_blocks(guide[0])] == [
-        "kotlin",
-        "swift",
-        "js",
-        "cpp",
-        "python",
-        "js",
-        "swift",
-        "cpp",
-        "python",
-        "python",
-    ]
+    expected = [*LANGUAGES[Format.TFLITE], *LANGUAGES[Format.ONNX], "python"]
+    assert [language for language, _ in code_blocks(guide[0])] == expected
 
 
 def test_every_tensor_and_file_is_in_every_languages_code(guide):
     text, vae = guide
-    for language, code in code_blocks(text)[:-1]:
-        format = "onnx" if "onnx" in code or "Ort::" in code or "ORT" in code else "tflite"
+    formats = [format for format, languages in LANGUAGES.items() for _ in languages]
+    for format, (language, code) in zip(formats, code_blocks(text)[:-1], strict=True):
+        (other,) = set(Format) - {format}
         for component in vae.exports:
             stem = f"{component}.{'float32' if component in (Component.PRIOR, Component.SAMPLER) else 'int8'}"
-            assert stem in code, (language, component)
+            file = f'"{stem}", ofType: "' if language == "swift" else f"{stem}."
+            assert f"{file}{format}" in code, (language, component)
+            assert f"{file}{other}" not in code, (language, component)
             for tensor in (*vae.inputs(component), *outputs(vae, component)):
                 assert re.search(rf"\b{tensor.name}\b", code), (language, tensor.name)
-        assert format in code
 
 
 def test_code_returns_several_posteriors_and_integer_codes_as_what_they_are():

@@ -27,7 +27,9 @@ PUSHES = np.arange(60, dtype=np.float32).reshape(30, 2)
 
 
 def test_the_python_code_scores_the_last_time_steps_of_a_stream():
-    for code in stream_blocks("python")[:2]:
+    blocks = stream_blocks("python")[:2]
+    assert len(blocks) == 2
+    for code in blocks:
         start = code.index("class Watcher")
         calls, names = [], {"np": np}
 
@@ -47,7 +49,9 @@ def test_the_python_code_scores_the_last_time_steps_of_a_stream():
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 def test_the_javascript_code_scores_the_last_time_steps_of_a_stream(tmp_path):
-    for code in stream_blocks("js"):
+    blocks = stream_blocks("js")
+    assert len(blocks) == 2
+    for code in blocks:
         watcher = code[code.index("export class Watcher") :].replace("export ", "")
         (tmp_path / "watch.mjs").write_text(
             f"const calls = [];\nconst score = async (window) => (calls.push(Array.from(window)), true);\n{watcher}\n"

@@ -165,12 +165,14 @@ def test_a_version_that_others_added_to_a_model_and_an_edited_configuration_stay
     (folder / "decoder_int8" / "2").mkdir()
     with pytest.raises(OutputExistsError, match="would delete: decoder_int8/2; "):
         write_triton(bundle, folder, force=True)
+    assert (folder / "decoder_int8" / "2").is_dir()
     (folder / "decoder_int8" / "2").rmdir()
     config = folder / "decoder_int8" / "config.pbtxt"
     config.write_text(f"{config.read_text('utf-8')}instance_group {{ count: 2 }}\n", "utf-8")
     if not is_old:
         with pytest.raises(OutputExistsError, match="would delete: decoder_int8/config.pbtxt; "):
             write_triton(bundle, folder, force=True)
+        assert config.read_text("utf-8").endswith("instance_group { count: 2 }\n")
 
 
 def test_onnx_must_be_among_what_is_made(refused, tmp_path, monkeypatch):
