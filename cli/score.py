@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pocketvae import ModelBundle
-    from pocketvae.data.windows import Windowing
     from pocketvae.apps import Calibration, ScoreKind, ScoreResult
     from pocketvae.apps.anomaly.features import Doubles
     from pocketvae.apps.anomaly.scores import ScoredItems
+    from pocketvae.data.windows import Windowing
     from pocketvae.vae_spec import VaeSpec
 
 _FITTED_ITEMS = 6000

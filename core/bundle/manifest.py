@@ -252,7 +252,7 @@ class Manifest:
         original: The Keras model of each component that the artifacts were made from, kept for benchmarks.
         forms: Forms of user-supplied originals; empty for a run, whose models are called like artifacts.
         training: What the run reported, for example `test_negative_elbo_nats`; empty for user-supplied models.
-        config: The run's training configuration, as plain JSON values; empty for user-supplied models, and of older bundles.
+        config: The run's training configuration, as plain JSON values; empty for user-supplied models, older bundles.
         provenance: Facts about the run as text: data, preset, seed.
         licence: Licence of the model as stated at export; may be empty.
         author: Author as stated at export; may be empty.
