@@ -131,7 +131,8 @@ def run(arguments: argparse.Namespace) -> int:
     goes_on = _is_unfinished(out, {run_path: RUN_NAME, bundle: MANIFEST_NAME})
     common.check_replaceable(run_path, RUN_NAME, force=arguments.force or goes_on)
     common.check_replaceable(bundle, MANIFEST_NAME, force=arguments.force or goes_on)
-    check_bundle_output(bundle, force=True)
+    if bundle.exists():
+        check_bundle_output(bundle, force=True)
     _prepare(out, force=arguments.force or goes_on)
     clock = _Clock()
     with Terminal(quiet=arguments.quiet) as terminal, _explained():

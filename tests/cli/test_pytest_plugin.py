@@ -1,10 +1,25 @@
+import contextlib
+import io
 import subprocess
 import sys
 
 import pytest
 
+# Nothing that keeps files, changes this process, or tells of what was imported before.
+ABSENT = ("cacheprovider", "faulthandler", "threadexception", "unraisableexception", "warnings")
+OPTIONS = ("--import-mode=importlib", *(word for name in ABSENT for word in ("-p", f"no:{name}")))
+
 
 def run_pytest(folder, *words):
+    """Runs pytest in this process, and returns its exit code and what it printed."""
+    printed = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        code = pytest.main([*OPTIONS, *map(str, words)])
+    return code, printed.getvalue()
+
+
+def run_pytest_afresh(folder, *words):
+    """The same in a process that has imported nothing."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *map(str, words)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout + done.stderr
@@ -12,7 +27,7 @@ def run_pytest(folder, *words):
 
 def test_every_check_is_a_test(tmp_path, bundles):
     bundle = bundles.make_bundle(tmp_path / "b")
-    code, text = run_pytest(tmp_path, "-v", "--pocketvae", bundle)
+    code, text = run_pytest_afresh(tmp_path, "-v", "--pocketvae", bundle)
     assert code == 0, text
     assert "decoder.float32.onnx[host]::image.max_abs PASSED" in text
     assert "encoder.float32.onnx[host]::loads PASSED" in text
@@ -90,7 +105,7 @@ def test_without_a_bundle_it_imports_nothing(tmp_path):
         "    assert 'pocketvae.cli.pytest_plugin' in sys.modules\n"
         "    assert {'numpy', 'pydantic', 'pocketvae.benchmarks'}.isdisjoint(sys.modules)\n"
     )
-    code, text = run_pytest(tmp_path)
+    code, text = run_pytest_afresh(tmp_path)
     assert code == 0, text
 
 

@@ -181,8 +181,9 @@ def test_the_quickstart_makes_a_report_that_stands_alone(tmp_path, capsys, mnist
     from pocketvae.cli import quickstart
 
     monkeypatch.setattr(quickstart, "MNIST", str(mnist_npz))
-    # More sets of calibration samples do not change a file.
-    monkeypatch.setattr(export, "ExportConfig", partial(export.ExportConfig, calibration_seeds=1))
+    # More sets of calibration samples do not change a file; a rewrite by name is in the files whatever its time is.
+    by_name = export.RewriteChoice(wanted=(export.Rewrite.NARROW_CONVOLUTION,))
+    monkeypatch.setattr(export, "ExportConfig", partial(export.ExportConfig, calibration_seeds=1, rewrites=by_name))
     small = ["epochs=1", "channels=[4, 8]", "hidden_units=16", "latent_dim=4"]
     words = [word for value in small for word in ("--set", value)]
     assert main(["quickstart", "--out", str(tmp_path / "q"), "--quiet", *words]) == 0
@@ -195,6 +196,8 @@ def test_the_quickstart_makes_a_report_that_stands_alone(tmp_path, capsys, mnist
     assert "https://" not in page
     for name in ("verify.json", "junit.xml", "bench.json"):
         assert (tmp_path / "q" / "bundle" / "reports" / name).is_file()
+    rewritten = {item["file"]["path"] for item in _manifest(tmp_path / "q")["artifacts"] if item["rewrites"]}
+    assert {"decoder.int8.tflite", "decoder.dynamic_int8.onnx", "generator.float16.tflite"} <= rewritten
     shutil.rmtree(tmp_path / "q")
 
 

@@ -1,6 +1,7 @@
 """The real targets, where they are set up (pocketvae targets setup all); one that is not is skipped with the reason."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,6 +28,15 @@ def held(matrix):
     failed = [(cell.artifact, cell.detail) for cell in matrix.result.cells if cell.state is CellState.FAILED]
     assert failed == []
     return [cell for cell in matrix.result.cells if cell.max_abs is not None]
+
+
+def few(path):
+    """Opens a bundle with an encoder or a decoder of each form, the samplers and one generator alone."""
+    bundle, encoded = open_bundle(path), (Precision.FLOAT16, Precision.DYNAMIC_INT8, Precision.INT16X8)
+    part = {item: Component.ENCODER if item in encoded else Component.DECODER for item in Precision}
+    kept = [item for item in bundle.manifest.artifacts if item.component in (Component.SAMPLER, part[item.precision])]
+    kept.append(bundle.manifest.artifact("generator.int8.onnx"))
+    return replace(bundle, manifest=replace(bundle.manifest, artifacts=tuple(kept)))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +141,7 @@ def overflowing_decoder(bundles):
 @pytest.mark.parametrize("name", ["hexagon:v68", "hexagon"])
 def test_a_phones_npu_takes_whole_graphs_and_holds_the_limits_of_half_precision(name, tiny_bundle):
     usable(name)
-    result = verify_bundle(tiny_bundle, targets=(name,))
+    result = verify_bundle(few(tiny_bundle), targets=(name,))
     failed = {check.artifact for check in result.checks if not check.passed}
     # A sigmoid in integers or half precision rounds small probabilities, which this network's ELBO does not forgive.
     assert not [artifact for artifact in failed if ".float" in artifact]
@@ -214,8 +224,8 @@ def test_an_emulator_that_computes_wrongly_is_refused(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_arm_computes_the_same(tiny_bundle):
     usable("arm64")
-    cells = held(matrix_bundle(tiny_bundle, targets=("arm64",)))
-    assert len(cells) == len(open_bundle(tiny_bundle).manifest.artifacts)
+    cells = held(matrix_bundle(few(tiny_bundle), targets=("arm64",)))
+    assert len(cells) == 14
     for cell in cells:
         if ".int8_io." in cell.artifact or cell.artifact.startswith("sampler"):
             assert cell.max_abs == 0, cell

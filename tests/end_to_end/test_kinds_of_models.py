@@ -8,12 +8,17 @@ import pytest
 from pocketvae.benchmarks import verify_bundle
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import SpecError
-from pocketvae.export import ExportConfig, export_run, plan_artifacts
+from pocketvae.export import ExportConfig, RewriteChoice, export_run, plan_artifacts
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.train import TrainConfig, train, with_overrides
 
 pytestmark = pytest.mark.slow
+# What a learned prior and a label are inside, beside a decoder and its prior.
+WITH_LABEL = (
+    *plan_artifacts([Component.SAMPLER, Component.GENERATOR], None, [Precision.FLOAT32]),
+    *plan_artifacts([Component.DECODER, Component.GENERATOR], None, [Precision.INT8]),
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,34 +49,47 @@ def make_run(digits_npz, folder, **changes):
 )
 def test_a_decoder_and_its_prior_are_exported_and_verified(digits_npz, tmp_path, changes, monkeypatch):
     record = make_run(digits_npz, tmp_path, **changes)
-    parts = [Component.DECODER, Component.PRIOR]
-    config = ExportConfig(artifacts=plan_artifacts(parts, list(Format), [Precision.FLOAT32]))
+    artifacts = plan_artifacts([Component.DECODER, Component.PRIOR], list(Format), [Precision.FLOAT32])
+    artifacts += WITH_LABEL if record.vae.label_count else ()
+    config = ExportConfig(artifacts=artifacts, rewrites=RewriteChoice(), calibration_seeds=1)
     result = export_run(tmp_path / "run", tmp_path / "bundle", config)
     assert result.manifest.failures == ()
-    assert [artifact.name for artifact in result.manifest.artifacts] == [
+    names = [artifact.name for artifact in result.manifest.artifacts]
+    assert names == [spec.filename for spec in artifacts]
+    assert names[:4] == [
         *("decoder.float32.tflite", "decoder.float32.onnx", "prior.float32.tflite", "prior.float32.onnx")
     ]
     verified = verify_bundle(tmp_path / "bundle")
     assert verified.passed
     assert verified.not_run == ()
-    assert {check.artifact for check in verified.checks} == {artifact.name for artifact in result.manifest.artifacts}
+    assert {check.artifact for check in verified.checks} == set(names)
+    # EMBED.md has the code of an int8 decoder where there is one.
+    decoder = Precision.INT8 if record.vae.label_count else Precision.FLOAT32
     for format in Format:
-        samples = draw(open_bundle(tmp_path / "bundle"), format, record.vae)
+        samples = draw(open_bundle(tmp_path / "bundle"), format, record.vae, decoder)
         assert samples.shape == (3, 8, 8, 1)
         assert 0 <= samples.min() < samples.max() <= 1
         # Other noise is another image.
         assert np.abs(samples[0] - samples[1]).max() > 1e-4
         monkeypatch.chdir(tmp_path / "bundle")
         np.testing.assert_allclose(draw_as_embedded(format, record.vae), samples, atol=1e-5)
+    if record.vae.label_count:
+        for name in ("generator.int8.tflite", "generator.int8.onnx"):
+            inputs = result.manifest.artifact(name).inputs
+            assert [tensor.name for tensor in inputs] == ["seed", "index", "label"]
+        # Through a learned prior a sampler is not held to the bits of the reference.
+        limits = result.manifest.artifact("sampler.float32.onnx").tolerances
+        assert limits
+        assert not any("bit-identical" in limit.source for limit in limits)
 
 
-def draw(bundle, format, vae):
+def draw(bundle, format, vae, precision):
     """What an application does: noise through the prior, its latent and a label through the decoder."""
     rng = np.random.default_rng(0)
     images = []
     with (
         open_runner(bundle.path / f"prior.float32.{format}", format) as prior,
-        open_runner(bundle.path / f"decoder.float32.{format}", format) as decoder,
+        open_runner(bundle.path / f"decoder.{precision}.{format}", format) as decoder,
     ):
         for label in (0, 0, vae.label_count - 1):
             z = prior.run({"eps": rng.standard_normal((1, vae.eps_dim)).astype(np.float32)})["z"]

@@ -113,14 +113,17 @@ HEAVY = ("tensorflow", "tf_keras", "keras", "onnx", "tf2onnx", "matplotlib")
 FEATHERWEIGHT = (*HEAVY, "numpy", "pydantic", "ai_edge_litert", "onnxruntime", "PIL")
 
 
-def imported_by(code, *, tmp_path):
-    """Runs code in a fresh interpreter and returns the top-level modules that it left imported."""
-    script = f"import sys\n{code}\nprint('MODULES', *sorted({{name.split('.')[0] for name in sys.modules}}))"
+def imported_after(*steps, tmp_path):
+    """Runs pieces of code in a fresh interpreter, and returns the top-level modules that are imported after each."""
+    look = "print('\\nMODULES', *sorted({name.split('.')[0] for name in sys.modules}))"
+    script = "\n".join(["import sys", *(f"{code}\n{look}" for code in steps)])
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
-    return set(done.stdout.rpartition("MODULES ")[2].split())
+    found = [set(line.split()[1:]) for line in done.stdout.splitlines() if line.startswith("MODULES ")]
+    assert len(found) == len(steps)
+    return found
 
 
 def run_command(*words):
@@ -129,33 +132,33 @@ def run_command(*words):
     )
 
 
-def test_importing_pocketvae_imports_nothing_else(tmp_path):
-    assert imported_by("import pocketvae", tmp_path=tmp_path).isdisjoint(FEATHERWEIGHT)
+def test_importing_pocketvae_and_its_help_import_nothing_else(tmp_path):
+    shown = "from pocketvae.cli.main import build_parser\nbuild_parser(None).format_help()"
+    alone, helped = imported_after("import pocketvae", shown, tmp_path=tmp_path)
+    assert alone.isdisjoint(FEATHERWEIGHT)
+    assert helped.isdisjoint(FEATHERWEIGHT)
 
 
-def test_help_imports_nothing_else(tmp_path):
-    code = "from pocketvae.cli.main import build_parser\nbuild_parser(None).format_help()"
-    assert imported_by(code, tmp_path=tmp_path).isdisjoint(FEATHERWEIGHT)
-
-
-@pytest.mark.parametrize("command", ["verify", "bench", "inspect"])
-def test_commands_for_devices_never_import_tensorflow(tmp_path, bundles, command):
+def test_commands_for_devices_never_import_tensorflow(tmp_path, bundles):
     bundle = bundles.make_bundle(tmp_path / "b")
-    options = ["--no-original"] if command == "bench" else []
-    modules = imported_by(run_command(command, bundle, *options), tmp_path=tmp_path)
-    assert modules.isdisjoint(HEAVY)
-    assert "numpy" in modules
+    lines = (("inspect", bundle), ("verify", bundle), ("bench", bundle, "--no-original"))
+    found = imported_after(*(run_command(*words) for words in lines), tmp_path=tmp_path)
+    assert "numpy" in found[0]
+    for words, modules in zip(lines, found, strict=True):
+        assert modules.isdisjoint(HEAVY), words
 
 
-@pytest.mark.parametrize("words", [["verify"], ["inspect"], ["inspect", "--lint"]])
-def test_commands_for_one_file_never_import_tensorflow(tmp_path, bundles, lone_files, words):
+def test_commands_for_one_file_never_import_tensorflow(tmp_path, bundles, lone_files):
     weight = bundles.right_weight()
     content = bundles.decoder_model(weight).SerializeToString()
     path = tmp_path / "decoder.onnx"
     path.write_bytes(lone_files.signed(tmp_path, Format.ONNX, content, weight))
-    modules = imported_by(run_command(*words, path), tmp_path=tmp_path)
+    lines = (("verify", path), ("inspect", path), ("inspect", "--lint", path))
+    verified, inspected, linted = imported_after(*(run_command(*words) for words in lines), tmp_path=tmp_path)
+    assert verified.isdisjoint(HEAVY)
     # onnxruntime's checker is written with the package onnx, and a graph's layers are read with it.
-    assert modules.isdisjoint(set(HEAVY) - ({"onnx"} if "inspect" in words else set()))
+    assert inspected.isdisjoint(set(HEAVY) - {"onnx"})
+    assert linted.isdisjoint(set(HEAVY) - {"onnx"})
 
 
 APPS = {
@@ -169,19 +172,19 @@ APPS = {
 }
 
 
-@pytest.mark.parametrize("command", APPS)
-def test_apps_never_import_tensorflow(tmp_path, bundles, command):
+def test_apps_never_import_tensorflow(tmp_path, bundles):
     import numpy as np
 
     bundle = bundles.make_bundle(tmp_path / "b")
     np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (40, 6, 6), np.uint8))
-    modules = imported_by(run_command(command, bundle, *APPS[command]), tmp_path=tmp_path)
-    assert modules.isdisjoint(HEAVY)
+    lines = (run_command(command, bundle, *options) for command, options in APPS.items())
+    for command, modules in zip(APPS, imported_after(*lines, tmp_path=tmp_path), strict=True):
+        assert modules.isdisjoint(HEAVY), command
 
 
 @pytest.mark.slow
 def test_verify_of_an_exported_bundle_never_imports_tensorflow(tmp_path, tiny_bundle):
-    modules = imported_by(run_command("verify", tiny_bundle), tmp_path=tmp_path)
+    (modules,) = imported_after(run_command("verify", tiny_bundle), tmp_path=tmp_path)
     assert modules.isdisjoint(HEAVY)
     assert {"ai_edge_litert", "onnxruntime"} <= modules
 

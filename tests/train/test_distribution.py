@@ -86,60 +86,46 @@ def test_two_processes_train_the_same_model_as_one_and_the_chief_alone_writes(
     assert_nearly_the_same_run(weights_of, tmp_path / "0" / "run", alone)
 
 
-TWO_DEVICES = """
-import json, sys
-from pathlib import Path
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from pocketvae.train import Strategy, TrainConfig, train, with_overrides
-from pocketvae.train.distribution import Workers
-source, out, values = sys.argv[1:]
-config = with_overrides(TrainConfig(), json.loads(values))
-assert Workers.start(Strategy.MIRRORED, 8).count == 2
-try:
-    Workers.start(Strategy.MIRRORED, 9)
-except Exception as e:
-    print("refused:", e)
-train(source=source, out=Path(out), config=config, preset="x", strategy=Strategy.MIRRORED)
-"""
-
-
-def train_on_two_devices(source, out, config):
+@pytest.fixture
+def train_on_two_devices(small_npz, warm_command):
     """Trains in a process with two devices and returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES, str(source), str(out), json.dumps(config.as_dict())],
-        capture_output=True,
-        text=True,
-        timeout=_LIMIT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+
+    def run(out, config):
+        words = (str(small_npz), str(out), json.dumps(config.as_dict()))
+        command = [*warm_command("two_devices"), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
-def test_two_devices_train_the_same_model_as_one(tmp_path, small_npz, small_config, alone, weights_of):
-    said = train_on_two_devices(small_npz, tmp_path / "run", small_config(**SHARED))
+def test_two_devices_train_the_same_model_as_one(tmp_path, small_config, train_on_two_devices, alone, weights_of):
+    said = train_on_two_devices(tmp_path / "run", small_config(**SHARED))
     assert "refused: batch_size must be a multiple of the 2 replicas, got 9" in said
     assert_nearly_the_same_run(weights_of, tmp_path / "run", alone)
 
 
-def test_kernels_are_orthogonalized_for_all_devices_together(tmp_path, small_npz, small_config, weights_of):
+def test_kernels_are_orthogonalized_for_all_devices_together(
+    tmp_path, small_npz, small_config, train_on_two_devices, weights_of
+):
     """Of a gradient's parts, not of each part: the sum of two orthogonal matrices is not one."""
     config = small_config(**CONVOLVED)
     train(source=str(small_npz), out=tmp_path / "alone", config=config, preset="x")
-    train_on_two_devices(small_npz, tmp_path / "run", config)
+    train_on_two_devices(tmp_path / "run", config)
     one, other = weights_of(tmp_path / "run"), weights_of(tmp_path / "alone")
+    assert one.keys() == other.keys() == {"encoder", "decoder"}
     for name, weights in one.items():
         for a, b in zip(weights, other[name], strict=True):
             np.testing.assert_allclose(a, b, atol=1e-3, err_msg=name)
 
 
-def test_free_bits_are_those_of_the_whole_batch(tmp_path, small_npz, small_config, weights_of):
+def test_free_bits_are_those_of_the_whole_batch(tmp_path, small_npz, small_config, train_on_two_devices, weights_of):
     config = small_config(epochs=1, free_bits_nats=0.2)
     train(source=str(small_npz), out=tmp_path / "alone", config=config, preset="x")
-    train_on_two_devices(small_npz, tmp_path / "run", config)
+    train_on_two_devices(tmp_path / "run", config)
     one, other = weights_of(tmp_path / "run"), weights_of(tmp_path / "alone")
+    assert one.keys() == other.keys() == {"encoder", "decoder"}
     for name, weights in one.items():
         for a, b in zip(weights, other[name], strict=True):
             np.testing.assert_allclose(a, b, atol=1e-5, err_msg=name)

@@ -205,17 +205,19 @@ def residual_variance(parts, images):
     return float(np.mean((x - np.asarray(decoded)) ** 2))
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 3, 8])
 @pytest.mark.parametrize("changes", [{}, {"ema_decay": 0.99}, {"batch_size": 128}])
-def test_a_gaussian_variance_is_that_of_the_residual_after_any_number_of_steps(make_parts, small_data, epochs, changes):
+def test_a_gaussian_variance_is_that_of_the_residual_after_any_number_of_steps(make_parts, small_data, changes):
     from pocketvae.progress import ignore_progress
     from pocketvae.train.loop import LoopState, fit
 
-    parts = make_parts(likelihood="gaussian", epochs=epochs, **changes)
-    *_, last = fit(parts.trainer, parts.evaluator, small_data, LoopState(), ignore_progress)
-    assert len(last.epochs) == epochs
-    with parts.trainer.averaged_weights():
-        assert float(parts.model.variance) == pytest.approx(residual_variance(parts, small_data.train), rel=1e-4)
+    parts, checked = make_parts(likelihood="gaussian", epochs=8, **changes), []
+    for state in fit(parts.trainer, parts.evaluator, small_data, LoopState(), ignore_progress):
+        if len(state.epochs) in (1, 2, 3, 8):
+            checked.append(len(state.epochs))
+            with parts.trainer.averaged_weights():
+                expected = pytest.approx(residual_variance(parts, small_data.train), rel=1e-4)
+                assert float(parts.model.variance) == expected
+    assert checked == [1, 2, 3, 8]
 
 
 def test_a_step_uses_the_optimal_variance_of_its_own_batch(make_parts, small_data):
