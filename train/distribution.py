@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -60,7 +61,7 @@ class Workers:
             _check_tf_config()
             workers = cls(tf.distribute.MultiWorkerMirroredStrategy())
         else:
-            workers = cls(tf.distribute.MirroredStrategy([device.name for device in _fastest_devices(tf)]))
+            workers = cls(_mirrored(tuple(device.name for device in _fastest_devices(tf))))
         if batch_size % workers.count:
             raise SpecError(f"batch_size must be a multiple of the {workers.count} replicas, got {batch_size}")
         return workers
@@ -113,6 +114,12 @@ class Workers:
             return value
         tf = import_tensorflow()
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, value)
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> Any:
+    """Returns one strategy for all trainings of a process: sums of a second one would have the shapes of the first."""
+    return import_tensorflow().distribute.MirroredStrategy(list(devices))
 
 
 def _fastest_devices(tf: Any) -> list[Any]:

@@ -131,6 +131,11 @@ def test_free_bits_are_those_of_the_whole_batch(tmp_path, small_npz, small_confi
             np.testing.assert_allclose(a, b, atol=1e-5, err_msg=name)
 
 
+def test_trainings_of_one_process_share_a_strategy():
+    """With two, TensorFlow fails where the second model has other shapes than the first."""
+    assert Workers.start(Strategy.MIRRORED, 8)._strategy is Workers.start(Strategy.MIRRORED, 4)._strategy
+
+
 def test_one_device_is_a_single_replica(tmp_path, small_npz, small_config, alone, weights_of):
     config = small_config(**SHARED)
     options = {"source": str(small_npz), "config": config, "preset": "x", "strategy": Strategy.MIRRORED}

@@ -129,12 +129,13 @@ def test_a_pace_that_fails_costs_that_pace_and_no_more(tmp_path, bundles, monkey
     assert lost.reason.startswith("at 400/s: its process was ended by signal 9")
 
 
-def test_a_reason_of_several_batch_sizes_is_told_once():
+def test_a_reason_of_several_batch_sizes_is_told_once(tmp_path, bundles):
+    manifest = open_bundle(bundles.make_bundle(tmp_path / "b")).manifest
     lost = [
         Subject(artifact="a", target="host", size_bytes=1, load=None, worker=None, problem="it is not installed")
         for _ in range(2)
     ]
-    result = bench._result("b", current_environment(), lost, Examination())
+    result = bench._result(manifest, current_environment(), lost, Examination())
     assert [item.reason for item in result.not_run] == ["it is not installed"]
 
 
