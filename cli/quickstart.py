@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
         verify_summary,
         write_report,
     )
-    from pocketvae.bundle.bundle import check_bundle_output, open_bundle
+    from pocketvae.bundle.bundle import check_holds_only_bundle, open_bundle
     from pocketvae.bundle.manifest import MANIFEST_NAME
     from pocketvae.bundle.run import RUN_NAME
     from pocketvae.documents import encode
@@ -131,8 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
     goes_on = _is_unfinished(out, {run_path: RUN_NAME, bundle: MANIFEST_NAME})
     common.check_replaceable(run_path, RUN_NAME, force=arguments.force or goes_on)
     common.check_replaceable(bundle, MANIFEST_NAME, force=arguments.force or goes_on)
-    if bundle.exists():
-        check_bundle_output(bundle, force=True)
+    check_holds_only_bundle(bundle)
     _prepare(out, force=arguments.force or goes_on)
     clock = _Clock()
     with Terminal(quiet=arguments.quiet) as terminal, _explained():

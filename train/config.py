@@ -270,7 +270,7 @@ class TrainConfig:
             _check(getattr(self, name) <= most, name, f"at most {most}", getattr(self, name))
         for name in NOT_NEGATIVE:
             _check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
-        # Deeper ones learn no more, and their layers have a seed of their own among 100 a component.
+        # So deep, the layers of a component still find a seed among its first 100, but for maps of latents.
         _check(self.hidden_layers <= 40, "hidden_layers", "at most 40", self.hidden_layers)
         _check(self.blocks <= 15, "blocks", "at most 15", self.blocks)
         _check(

@@ -240,12 +240,22 @@ def open_with_damage(path: StrPath) -> Bundle:
 def check_bundle_output(path: Path, *, force: bool) -> None:
     """Checks that a bundle can be made at a path, and that `force` would delete nothing but a bundle.
 
+    Raises:
+        DataError: the folder around it does not exist.
+        OutputExistsError: it exists and `force` is off, or see `check_holds_only_bundle`.
+    """
+    check_output(path, force=force)
+    check_holds_only_bundle(path)
+
+
+def check_holds_only_bundle(path: Path) -> None:
+    """Checks that a bundle, if there is one, holds no other files, which replacing it would delete.
+
     The codec's tables are in no manifest, and without them no compressed file can be read.
 
     Raises:
-        OutputExistsError: it exists and `force` is off, or the bundle there holds files that export did not write.
+        OutputExistsError: it holds files that export did not write.
     """
-    check_output(path, force=force)
     try:
         manifest = decode(Manifest, (path / MANIFEST_NAME).read_bytes(), str(path))
     except (OSError, ManifestError):
