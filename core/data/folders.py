@@ -45,7 +45,7 @@ def splits_of(folder: Path, names: Iterable[str]) -> tuple[str, ...]:
         names: Of its files of data, relative to it, with forward slashes.
 
     Raises:
-        DataError: there are splits, but none is for training.
+        DataError: there are splits, but none is for training, or two are for validation.
     """
     subfolders = {name.split("/")[0] for name in names if "/" in name}
     subfolders |= {part for part in PARTS if (folder / part).is_dir()}
@@ -54,6 +54,8 @@ def splits_of(folder: Path, names: Iterable[str]) -> tuple[str, ...]:
     found = tuple(part for part in PARTS if part in subfolders)
     if "train" not in found:
         raise DataError(f"{folder} must have the split train/ beside {' and '.join(f'{part}/' for part in found)}")
+    if {"validation", "val"} <= subfolders:
+        raise DataError(f"{folder} has both validation/ and val/: join them, or move one away")
     return found
 
 

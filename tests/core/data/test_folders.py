@@ -2,7 +2,7 @@
 
 import pytest
 
-from pocketvae.data.folders import check_has_all_classes, check_is_one_part, data_files
+from pocketvae.data.folders import check_has_all_classes, check_is_one_part, data_files, splits_of
 from pocketvae.errors import DataError
 from pocketvae.vae_spec import DataKind, VaeSpec, class_label, vector_latent
 
@@ -23,6 +23,13 @@ def test_a_folder_of_splits_is_refused_with_the_part_that_is_meant(tmp_path):
         check_is_one_part(tmp_path, "classes")
     (tmp_path / "shoes").mkdir()
     check_is_one_part(tmp_path, "classes")
+
+
+def test_two_folders_for_validation_are_refused(tmp_path):
+    names = ["train/a.csv", "val/a.csv", "test/a.csv"]
+    assert splits_of(tmp_path, names) == ("train", "val", "test")
+    with pytest.raises(DataError, match=r"has both validation/ and val/: join them, or move one away$"):
+        splits_of(tmp_path, [*names, "validation/b.csv"])
 
 
 @pytest.mark.parametrize(("data", "shape"), [(DataKind.IMAGE, (8, 8, 1)), (DataKind.SEQUENCE, (8, 1))])
