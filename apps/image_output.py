@@ -19,6 +19,9 @@ from pocketvae.system.files import staged_file
 
 Pixels = npt.NDArray[np.uint8]
 _NAME_DIGITS = 6
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+# Pattern of the names of images in a folder.
+NUMBERED = f"{'[0-9]' * _NAME_DIGITS}*.png"
 
 
 def image_name(index: int) -> str:
@@ -37,9 +40,18 @@ def write_numbered(folder: Path, first: int, images: Pixels) -> None:
 
 
 def written_count(folder: Path, first: int, count: int) -> int:
-    """Returns how many consecutive images from `first` on are in a folder."""
-    names = {entry.name for entry in os.scandir(folder)}
-    return next((done for done in range(count) if image_name(first + done) not in names), count)
+    """Returns how many consecutive images from `first` on are whole in a folder."""
+    return next((done for done in range(count) if not _is_whole(folder / image_name(first + done))), count)
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a PNG file has its end, which a power cut may have taken."""
+    try:
+        with file.open("rb") as content:
+            content.seek(-len(_PNG_END), os.SEEK_END)
+            return content.read() == _PNG_END
+    except OSError:
+        return False
 
 
 def check_space(folder: Path, size_bytes: int) -> None:

@@ -38,7 +38,9 @@ def encode_images(
     Raises:
         ManifestError: the bundle has no encoder of the precision.
         SpecError: the label does not fit the VAE.
+        DataError: there are no items, or images that are no pixels.
     """
+    source.check(bundle.vae)
     encoder = choice.encoder(bundle)
     labels = source.labels_for(bundle.vae, label)
     parts = []

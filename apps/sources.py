@@ -55,6 +55,17 @@ class SourceImages:
     def __len__(self) -> int:
         return len(self.images)
 
+    def check(self, vae: VaeSpec) -> None:
+        """Checks that there are items, and that images are pixels.
+
+        Raises:
+            DataError: there are none, or they are numbers of another kind.
+        """
+        if not len(self):
+            raise DataError(f"at least one {kind_of(vae.data).noun} is needed, got none")
+        if vae.data is DataKind.IMAGE and self.images.dtype != np.uint8:
+            raise DataError(f"images must be uint8 pixels of 0 to 255, got {self.images.dtype}")
+
     def first(self, count: int | None) -> SourceImages:
         """Returns the first images; all if `count` is None.
 

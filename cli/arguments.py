@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import enum
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -121,15 +122,24 @@ def exit_code(result: VerifyResult) -> int:
     return {Verdict.PASSED: 0, Verdict.FAILED: 1, Verdict.INCOMPLETE: 3}[result.verdict]
 
 
-def check_replaceable(path: Path, marker: str, *, force: bool) -> None:
+def check_replaceable(path: Path, marker: str, *, force: bool, names: Collection[str] = ("*",)) -> None:
     """Keeps --force from deleting what pocketvae did not make: a mistyped --out must not delete an unrelated folder.
 
+    Args:
+        path: What the command makes.
+        marker: The file by which a folder of this command is known.
+        force: Whether it may be replaced.
+        names: Patterns of all that the command makes in the folder; by default all names.
+
     Raises:
-        OutputExistsError: `path` is a file, or a folder that is not empty and has no file `marker`.
+        OutputExistsError: `path` is a file, or a folder that is not empty and has no file `marker`, or has others.
     """
     if not force or not path.exists():
         return
     if path.is_dir() and (not any(path.iterdir()) or (path / marker).is_file()):
+        from pocketvae.system.written import check_nothing_else
+
+        check_nothing_else(path, names)
         return
     raise OutputExistsError(f"--force only replaces an empty folder or one with a {marker}, and {path} is neither")
 
@@ -139,6 +149,7 @@ def check_folder_output(path: Path | None) -> None:
 
     Raises:
         SpecError: it is a file, or the folder above it does not exist.
+        DataError: it takes no new files, or the folder above it does not.
     """
     if path is None:
         return
@@ -148,6 +159,9 @@ def check_folder_output(path: Path | None) -> None:
         from pocketvae.system.files import folder_advice
 
         raise SpecError(f"the folder of {path} does not exist: {folder_advice(path.absolute().parent)}")
+    from pocketvae.system.files import check_takes_files
+
+    check_takes_files(path / "x" if path.is_dir() else path)
 
 
 def check_file_output(path: Path | None) -> None:
@@ -155,6 +169,7 @@ def check_file_output(path: Path | None) -> None:
 
     Raises:
         SpecError: its folder does not exist, or it is a folder itself.
+        DataError: its folder takes no new files.
     """
     if path is None:
         return
@@ -162,3 +177,6 @@ def check_file_output(path: Path | None) -> None:
         raise SpecError(f"a result file must not be a folder, got {path}")
     if not path.absolute().parent.is_dir():
         raise SpecError(f"the folder of {path} does not exist: create it first")
+    from pocketvae.system.files import check_takes_files
+
+    check_takes_files(path)

@@ -80,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from pocketvae.benchmarks import check_limits, recommend, recommend_on_targets, verify_bundle
+    from pocketvae.benchmarks.latency.measure.target_choice import check_component
     from pocketvae.bundle.bundle import open_bundle
 
     outputs = (arguments.json, arguments.html, arguments.markdown)
@@ -93,6 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
     needed = constraints is not None or arguments.html is not None
     # Opened once, since that reads and hashes every file.
     bundle = open_bundle(arguments.bundle)
+    if constraints is not None:
+        check_component(bundle, config, constraints)
     if needed:
         check_limits(bundle)
     with Terminal(quiet=arguments.quiet) as terminal:

@@ -91,7 +91,7 @@ def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, termi
     )
     labels = source.decoder_labels(bundle.vae, arguments.label)
     data = fit_tables(bundle, source.images, labels, training, models.choice(arguments), terminal.step)
-    write_bytes(tables, data)
+    write_bytes(tables, data, force=arguments.force)
     plural = kind_of(bundle.vae.data).plural
     return f"tables of {len(data)} bytes, fitted to {len(source)} training {plural}: {tables}"
 
@@ -162,7 +162,7 @@ def _written(data: bytes, count: int, vae: VaeSpec, arguments: argparse.Namespac
     from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import write_bytes
 
-    write_bytes(arguments.out, data)
+    write_bytes(arguments.out, data, force=arguments.force)
     out = clusters.named(arguments.out, arguments)
     kind, per_value = kind_of(vae.data), 8 * len(data) / (count * math.prod(vae.input_shape))
     return f"{kind.counted(count)} in {len(data)} bytes, {per_value:.4f} bits per {kind.element}: {out}"

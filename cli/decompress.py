@@ -39,12 +39,13 @@ def run(arguments: argparse.Namespace) -> int:
         write_decompressed,
     )
     from pocketvae.apps.clusters.commands import decompressed_on_cluster
+    from pocketvae.apps.compression.decompressed_files import DECOMPRESSED_FILES
     from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import check_output
 
     check_decompressed_output(arguments.out)
     if not arguments.out.suffix:
-        common.check_replaceable(arguments.out, DECOMPRESSED_NAME, force=arguments.force)
+        common.check_replaceable(arguments.out, DECOMPRESSED_NAME, force=arguments.force, names=DECOMPRESSED_FILES)
     check_output(arguments.out, force=arguments.force)
     if not arguments.file.is_file():
         raise DataError(f"{arguments.file} does not exist")

@@ -58,10 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Distils a decoder and prints what became of it; 1 if a target or a budget was missed."""
+    from pocketvae.bundle.run import RUN_FILES
     from pocketvae.distil import DISTILLED_NAME, DistilConfig, Targets, distil
     from pocketvae.distil.config import DEFAULT_STEPS
 
-    common.check_replaceable(arguments.out, DISTILLED_NAME, force=arguments.force)
+    common.check_replaceable(arguments.out, DISTILLED_NAME, force=arguments.force, names=RUN_FILES)
     config = DistilConfig(
         targets=Targets(
             target_us=arguments.target_us, speedup=arguments.speedup, max_kb=arguments.max_kb, chip=arguments.chip

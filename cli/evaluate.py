@@ -64,12 +64,13 @@ def run(arguments: argparse.Namespace) -> int:
             sharing=sharing,
             progress=terminal.step,
         )
-    if arguments.json is not None:
-        write_text(arguments.json, encode(result))
+    # Print first what took long to compute: a full disk must not lose it.
     terminal.line(_subject(result))
     terminal.table(["figure", "value", "standard error", "unit"], _rows(result))
     if result.sample_quality is not None:
         _show_quality(terminal, result.sample_quality)
+    if arguments.json is not None:
+        write_text(arguments.json, encode(result))
     return 0
 
 

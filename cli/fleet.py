@@ -159,7 +159,8 @@ def _print_parity(terminal: Terminal, result: VerifyResult, fleet: Fleet, *, in_
         terminal.table(*tables.parity_artifacts_table(result, fleet), less=tables.MODELS_LESS)
         for line in diagnosis_lines(result):
             terminal.line(line)
-    for line in (*tables.failure_lines(fleet), *tables.device_lines(fleet), tables.parity_line(result, fleet)):
+    lines = (*tables.failure_lines(fleet), *tables.device_lines(fleet), *result.notes)
+    for line in (*lines, tables.parity_line(result, fleet)):
         terminal.line(line)
 
 

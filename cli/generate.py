@@ -46,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Generates images and prints where they are."""
     from pocketvae.apps import REQUEST_NAME, GenerateRequest, generate_to
-    from pocketvae.apps.generation.generate import made_here
+    from pocketvae.apps.generation.generate import REQUEST_FILES, made_here
 
     if not arguments.out.suffix:
-        common.check_replaceable(arguments.out, REQUEST_NAME, force=arguments.force)
+        common.check_replaceable(arguments.out, REQUEST_NAME, force=arguments.force, names=REQUEST_FILES)
     label = arguments.label
     request = GenerateRequest(
         seed=arguments.seed,

@@ -1,4 +1,4 @@
-"""Where a command writes: not over what it reads, not twice in one place, and not into a bundle's own files.
+"""Where a command writes: not over what it reads, not twice in one place, and not into the files of a bundle or run.
 
 And that what must be a path of this machine is no address of storage.
 """
@@ -9,6 +9,7 @@ import argparse
 import json
 import re
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pocketvae.errors import SpecError
 # Arguments of all commands by their names in the parsers.
 _WRITTEN = tuple("out json junit markdown html csv timeline roc save_worst export_dir android_test serving".split())  # noqa: SIM905
 _MANIFEST = "manifest.json"
+_RUN = "run.json"
 # An address as a path, which has lost a slash; one letter is a drive of Windows.
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)")
 # Read, but where the second argument is given: then the command writes it.
@@ -32,7 +34,7 @@ def check_outputs(arguments: argparse.Namespace) -> None:
 
     Raises:
         SpecError: two of them are one file, one is something that the command reads or would replace the folder of
-            it, or one is a file of a bundle or lies in the package's own.
+            it, or one is a file of a bundle or run, or lies in the package's own.
     """
     read = {path.resolve(): path for path in _inputs(arguments)}
     taken: dict[Path, str] = {}
@@ -104,9 +106,14 @@ def _paths(value: object) -> list[Path]:
 
 
 def _check_no_part(place: Path, path: Path, option: str) -> None:
-    """Refuses to replace a file that a bundle's manifest names, or the manifest."""
+    """Refuses to replace a file that a bundle's manifest names, or the manifest, or a file of a run."""
     if not place.is_file():
         return
+    if (place.parent / _RUN).is_file():
+        from pocketvae.bundle.run import RUN_FILES
+
+        if any(fnmatchcase(place.name, name) for name in RUN_FILES):
+            raise SpecError(f"{option} names {path}, which is part of the run {place.parent.name}: choose another file")
     for folder in (place.parent, place.parent.parent):
         if place.relative_to(folder).as_posix() in set(_recorded(folder / _MANIFEST)):
             raise SpecError(f"{option} names {path}, which is part of the bundle {folder.name}: choose another file")

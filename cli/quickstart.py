@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from pocketvae.spec import Component, Precision
 if TYPE_CHECKING:
     from pocketvae.bundle.bundle import Bundle
     from pocketvae.bundle.run import Run
+    from pocketvae.progress import Progress
     from pocketvae.spec import ArtifactSpec
     from pocketvae.train import TrainConfig
 
@@ -118,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     from pocketvae.bundle.bundle import check_holds_only_bundle, open_bundle
     from pocketvae.bundle.manifest import MANIFEST_NAME
-    from pocketvae.bundle.run import RUN_NAME
+    from pocketvae.bundle.run import RUN_FILES, RUN_NAME
     from pocketvae.documents import encode
     from pocketvae.export import ExportConfig, export_run, plan_artifacts
     from pocketvae.system.files import write_text
@@ -129,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     run_path, bundle = out / "run", out / "bundle"
     goes_on = _is_unfinished(out, {run_path: RUN_NAME, bundle: MANIFEST_NAME})
-    common.check_replaceable(run_path, RUN_NAME, force=arguments.force or goes_on)
+    common.check_replaceable(run_path, RUN_NAME, force=arguments.force or goes_on, names=RUN_FILES)
     common.check_replaceable(bundle, MANIFEST_NAME, force=arguments.force or goes_on)
     check_holds_only_bundle(bundle)
     _prepare(out, force=arguments.force or goes_on)
@@ -146,7 +147,7 @@ def run(arguments: argparse.Namespace) -> int:
                 preset=kind.preset,
                 force=True,
                 resume=goes_on and not arguments.force,
-                progress=terminal.step,
+                progress=_marking(out / _REPORT, terminal.step),
             )
         )
         clock.lap("train")
@@ -235,8 +236,17 @@ def _prepare(out: Path, *, force: bool) -> None:
     if out.exists() and not force and any(out.iterdir()):
         raise OutputExistsError(f"{out} exists: choose another --out, or pass --force to replace its content")
     out.mkdir(parents=True, exist_ok=True)
-    # From here on it is unfinished.
-    (out / _REPORT).unlink(missing_ok=True)
+
+
+def _marking(report: Path, step: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """Returns what removes the report of before when training begins, for the folder is unfinished from then on."""
+
+    def marked(progress: Progress) -> None:
+        if progress.stage == "training":
+            report.unlink(missing_ok=True)
+        step(progress)
+
+    return marked
 
 
 def _is_unfinished(out: Path, markers: Mapping[Path, str]) -> bool:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pocketvae import ModelBundle
-    from pocketvae.apps import Calibration, ScoreKind, ScoreResult
+    from pocketvae.apps import Calibration, ScoreKind, ScoreResult, SourceImages
     from pocketvae.apps.anomaly.features import Doubles
     from pocketvae.apps.anomaly.scores import ScoredItems
+    from pocketvae.apps.clusters.reading import Source
     from pocketvae.data.windows import Windowing
     from pocketvae.vae_spec import VaeSpec
 
@@ -140,7 +141,7 @@ def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Ter
         label=arguments.label,
         progress=terminal.step,
     )
-    write_text(arguments.calibration, encode(calibration))
+    write_text(arguments.calibration, encode(calibration), force=arguments.force)
     plural = kind_of(bundle.vae.data).plural
     terminal.table(("score", "threshold"), [(str(k), f"{v:.6g}") for k, v in calibration.thresholds.items()])
     terminal.line(
@@ -187,16 +188,17 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
     if models.choice(arguments).precision is not calibration.precision:
         terminal.warn(f"the thresholds were fitted with {calibration.precision}: calibrate with the same --precision")
     with contextlib.ExitStack() as stack:
-        found = stack.enter_context(
-            _scored(bundle, arguments.images, arguments.count, calibration, arguments, terminal)
-        )
-        if arguments.timeline is not None and found.items.timeline is None:
-            raise DataError(f"--timeline is for recordings, but {arguments.images} is not one: leave it out")
+        # Both sources are read before anything is computed with either.
+        sources = [
+            _source(bundle, source, count, arguments, terminal)
+            for source, count in ((arguments.images, arguments.count), (arguments.normal, None))
+            if source is not None
+        ]
+        found = stack.enter_context(_scored(bundle, sources[0], calibration, arguments, terminal))
+        _check_of_recordings(found.items, arguments)
         normal, normal_timeline = None, None
         if arguments.normal is not None:
-            known = stack.enter_context(
-                _scored(bundle, arguments.normal, None, calibration, arguments, terminal, part=".normal")
-            )
+            known = stack.enter_context(_scored(bundle, sources[1], calibration, arguments, terminal, part=".normal"))
             normal, normal_timeline = known.values, known.items.timeline
         result = score_result(
             calibration,
@@ -238,38 +240,14 @@ def _write(
         write_text(arguments.timeline, timeline_svg(found.items, found.values[result.chosen], result, vae))
 
 
-@contextlib.contextmanager
-def _scored(
-    bundle: ModelBundle,
-    source: str,
-    count: int | None,
-    calibration: Calibration,
-    arguments: argparse.Namespace,
-    terminal: Terminal,
-    *,
-    part: str = "",
-) -> Iterator[ScoredItems]:
-    """Yields the scores of a source, and warns of items that are beyond."""
-    work = _scored_on_cluster if clusters.is_asked(arguments) else _scored_here
-    with work(bundle, source, count, calibration, arguments, terminal, part) as found:
-        _warn_of_beyond(found, terminal)
-        yield found
+def _source(
+    bundle: ModelBundle, source: str, count: int | None, arguments: argparse.Namespace, terminal: Terminal
+) -> SourceImages | Source:
+    """Returns the items of a source, or of a cluster, whose workers read them, where they are."""
+    if clusters.is_asked(arguments):
+        return clusters.source(source, count, arguments)
+    from pocketvae.apps import load_items
 
-
-@contextlib.contextmanager
-def _scored_here(
-    bundle: ModelBundle,
-    source: str,
-    count: int | None,
-    calibration: Calibration,
-    arguments: argparse.Namespace,
-    terminal: Terminal,
-    part: str,
-) -> Iterator[ScoredItems]:
-    from pocketvae.apps import image_features, load_items
-    from pocketvae.apps.anomaly.scores import ScoredItems, scores
-
-    del part
     items = load_items(
         source,
         bundle.vae,
@@ -279,6 +257,59 @@ def _scored_here(
         in_memory=False,
         progress=terminal.step,
     )
+    if source == arguments.images:
+        _check_of_recordings(items, arguments)
+    return items
+
+
+def _check_of_recordings(items: SourceImages, arguments: argparse.Namespace) -> None:
+    """Checks that items are windows of recordings where that is asked for, some normal and some not.
+
+    Raises:
+        DataError: they are not.
+    """
+    from pocketvae.apps.anomaly.detection import check_both_kinds
+
+    if arguments.timeline is not None and items.timeline is None:
+        raise DataError(f"--timeline is for recordings, but {arguments.images} is not one: leave it out")
+    if items.timeline is not None and items.timeline.truth is not None:
+        check_both_kinds(items.timeline.anomalous())
+
+
+@contextlib.contextmanager
+def _scored(
+    bundle: ModelBundle,
+    source: SourceImages | Source,
+    calibration: Calibration,
+    arguments: argparse.Namespace,
+    terminal: Terminal,
+    *,
+    part: str = "",
+) -> Iterator[ScoredItems]:
+    """Yields the scores of a source, and warns of items that are beyond."""
+    from pocketvae.apps import SourceImages
+
+    work = (
+        _scored_here(bundle, source, calibration, arguments, terminal)
+        if isinstance(source, SourceImages)
+        else _scored_on_cluster(bundle, source, calibration, arguments, terminal, part)
+    )
+    with work as found:
+        _warn_of_beyond(found, terminal)
+        yield found
+
+
+@contextlib.contextmanager
+def _scored_here(
+    bundle: ModelBundle,
+    items: SourceImages,
+    calibration: Calibration,
+    arguments: argparse.Namespace,
+    terminal: Terminal,
+) -> Iterator[ScoredItems]:
+    from pocketvae.apps import image_features
+    from pocketvae.apps.anomaly.scores import ScoredItems, scores
+
     features = image_features(
         bundle, items, models.choice(arguments), calibration.sampling, arguments.label, terminal.step
     )
@@ -289,8 +320,7 @@ def _scored_here(
 @contextlib.contextmanager
 def _scored_on_cluster(
     bundle: ModelBundle,
-    source: str,
-    count: int | None,
+    items: Source,
     calibration: Calibration,
     arguments: argparse.Namespace,
     terminal: Terminal,
@@ -309,8 +339,7 @@ def _scored_on_cluster(
         {"calibration": sha256_bytes(encode(calibration).encode())},
         replaces=True,
     )
-    items, choice = clusters.source(source, count, arguments), models.choice(arguments)
-    with scored_on_cluster(run, items, choice, arguments.label, calibration) as found:
+    with scored_on_cluster(run, items, models.choice(arguments), arguments.label, calibration) as found:
         yield found
 
 

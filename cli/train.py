@@ -56,12 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains a VAE and prints the final figures."""
-    from pocketvae.bundle.run import RUN_NAME
+    from pocketvae.bundle.run import RUN_FILES, RUN_NAME
     from pocketvae.kinds.registry import kind_of
     from pocketvae.spec import parse_choice
     from pocketvae.train import Strategy, parse_assignments, preset, read_toml, train, with_overrides
 
-    common.check_replaceable(arguments.out, RUN_NAME, force=arguments.force)
+    common.check_replaceable(arguments.out, RUN_NAME, force=arguments.force, names=RUN_FILES)
     config = preset(arguments.preset)
     if arguments.config is not None:
         config = with_overrides(config, read_toml(arguments.config))

@@ -14,6 +14,7 @@ from pocketvae.errors import SpecError
 
 if TYPE_CHECKING:
     from pocketvae.benchmarks import Verification, VerifyResult
+    from pocketvae.benchmarks.drift.images import DriftImages
     from pocketvae.bundle.bundle import Bundle
 
 
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verifies and prints one row per artifact; returns 1 if a check failed, 3 if something could not run."""
+    from pocketvae.benchmarks.drift.thorough import thorough_images
     from pocketvae.benchmarks.targets import make_target
     from pocketvae.bundle.bundle import open_with_damage
 
@@ -63,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     with Terminal(quiet=arguments.quiet) as terminal:
         # Opened once, since that reads and hashes every file.
         bundle = None if _is_one_file(arguments.bundle) else open_with_damage(arguments.bundle)
-        verification = _verify(arguments, bundle, terminal)
+        images = thorough_images(bundle, arguments.data) if bundle is not None and arguments.thorough else None
+        verification = _verify(arguments, bundle, images, terminal)
     # Print first what took long to compute: a full disk must not lose it.
     _print(arguments, terminal, verification.result)
     _write(arguments, bundle, verification)
@@ -72,7 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
     return common.exit_code(verification.result)
 
 
-def _verify(arguments: argparse.Namespace, bundle: Bundle | None, terminal: Terminal) -> Verification:
+def _verify(
+    arguments: argparse.Namespace, bundle: Bundle | None, images: DriftImages | None, terminal: Terminal
+) -> Verification:
     from pocketvae.benchmarks import add_layers, add_thorough, verify_file, verify_in_detail
 
     verify = partial(verify_file, arguments.bundle) if bundle is None else partial(verify_in_detail, bundle)
@@ -83,7 +88,7 @@ def _verify(arguments: argparse.Namespace, bundle: Bundle | None, terminal: Term
         progress=terminal.step,
     )
     if bundle is not None and arguments.thorough:
-        verification = add_thorough(bundle, verification, arguments.data, progress=terminal.step)
+        verification = add_thorough(bundle, verification, images, progress=terminal.step)
     return add_layers(bundle, verification) if bundle is not None and arguments.layers else verification
 
 

@@ -71,6 +71,7 @@ def distil(
         TargetError: TensorFlow, a runtime or the compiler for a chip is not installed.
     """
     files.check_output(out, force=force)
+    folders.check_unfinished(out, force=force, resume=resume, milestone=MILESTONE)
     opened = open_source(source)
     check_budgets(opened, config)
     if config.targets.chip:

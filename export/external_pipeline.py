@@ -44,7 +44,8 @@ from pocketvae.export.external.prior import (
     check_installed,
     write_items,
 )
-from pocketvae.export.pipeline import export_subject
+from pocketvae.export.pipeline import check_interface, export_subject
+from pocketvae.export.scorer_data import check_scores_asked
 from pocketvae.export.subject import Subject
 from pocketvae.kinds.registry import kind_of
 from pocketvae.processes.line_process import LineProcess
@@ -111,6 +112,7 @@ def export_external_models(
         raise SpecError("--fit-prior fits a prior to the latents of data: name them with --data SRC")
     if prior is not None:
         check_installed(prior)
+    check_scores_asked(config, has_data=data is not None)
     if data is not None:
         check_source(data)
     elif windowing != WHOLE:
@@ -128,6 +130,7 @@ def export_external_models(
         for line in inspection.found:
             tell(line)
         vae, reference, count, fitted = inspection.vae, None, 0, _NO_PRIOR
+        check_interface(config, vae)
         if data is not None:
             splits = load_data(data, vae, windowing, progress)
             vae, reference = with_range_of(splits, vae), folder / REFERENCE_NAME

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from pocketvae.bundle.bundle import check_bundle_output
+from pocketvae.bundle.bundle import check_bundle_output, check_holds_only_bundle
 from pocketvae.bundle.reference import REFERENCE_NAME
 from pocketvae.bundle.run import Run, open_run
 from pocketvae.documents import encode_line
@@ -34,6 +35,7 @@ from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import ArtifactSpec, Component, Format
 from pocketvae.system import files, folders
 from pocketvae.system.temporary import temporary_directory
+from pocketvae.vae_spec import VaeSpec
 
 
 def export_run(
@@ -95,13 +97,22 @@ def export_subject(
 ) -> ExportResult:
     """Exports a subject that was checked; see `export_run`."""
     config = config.limited_for(subject.models.values())
-    for recipe in config.recipes.values():
-        recipe.check_model(subject.vae)
-    check_images(config.artifacts, subject.vae)
+    check_interface(config, subject.vae)
     with temporary_directory() as folder:
         subject = with_scores_of(subject, config, folder, progress)
         check_through(config, subject)
         return _export_checked(subject, out, config, force=force, resume=resume, progress=progress, chip_work=chip_work)
+
+
+def check_interface(config: ExportConfig, vae: VaeSpec) -> None:
+    """Checks that what is asked for can be made of models of this interface.
+
+    Raises:
+        SpecError: a recipe is for another one, or the values of black and white are unknown.
+    """
+    for recipe in config.recipes.values():
+        recipe.check_model(vae)
+    check_images(config.artifacts, vae)
 
 
 def _export_checked(
@@ -121,7 +132,7 @@ def _export_checked(
             subject=subject, config=config, setup=setup, unfinished=unfinished, progress=progress
         )
         prepared, outcomes = conversions.run()
-        with folders.staged_directory(out, force=force) as bundle:
+        with folders.staged_directory(out, force=force, check_old=partial(check_holds_only_bundle, out)) as bundle:
             writer = BundleWriter(
                 subject=subject, bundle=bundle, work=unfinished.work, config=config, prepared=prepared
             )

@@ -15,7 +15,7 @@ from pocketvae.data.items import ItemSet
 from pocketvae.data.values import load_values
 from pocketvae.errors import SpecError
 from pocketvae.export.config import ExportConfig
-from pocketvae.export.external.data import load_data
+from pocketvae.export.external.data import check_source, load_data
 from pocketvae.export.subject import Subject
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.conformal import check_rate
@@ -61,6 +61,26 @@ def check_through(config: ExportConfig, subject: Subject) -> None:
     check_rate(config.false_positive_rate, held_out_count(subject.reference), plural, more)
 
 
+def check_scores_asked(config: ExportConfig, *, has_data: bool) -> None:
+    """Checks, before any expensive work, that normal items for a threshold are of use.
+
+    Args:
+        config: Names the items, or none.
+        has_data: Whether there are data to calibrate with.
+
+    Raises:
+        SpecError: no scorer is asked for, or there are no other data.
+        DataError: there is nothing of that name.
+    """
+    if config.calibrate_scores is None:
+        return
+    if Component.SCORER not in config.components:
+        raise SpecError("--calibrate-scores fits the threshold of a scorer: add it to --components")
+    if not has_data:
+        raise SpecError("--calibrate-scores fits a threshold, but the files have to be calibrated too: add --data SRC")
+    check_source(config.calibrate_scores, "--calibrate-scores")
+
+
 def with_scores_of(subject: Subject, config: ExportConfig, folder: Path, progress: ProgressCallback) -> Subject:
     """Returns the subject with the user's normal items in place of those that its run held out.
 
@@ -75,12 +95,9 @@ def with_scores_of(subject: Subject, config: ExportConfig, folder: Path, progres
         SpecError: no scorer is asked for, or the subject has no other data.
     """
     source, vae = config.calibrate_scores, subject.vae
-    if source is None:
+    check_scores_asked(config, has_data=subject.reference is not None)
+    if source is None or subject.reference is None:
         return subject
-    if Component.SCORER not in config.components:
-        raise SpecError("--calibrate-scores fits the threshold of a scorer: add it to --components")
-    if subject.reference is None:
-        raise SpecError("--calibrate-scores fits a threshold, but the files have to be calibrated too: add --data SRC")
     items, labels = _normal_items(source, vae, config, progress)
     dtype = np.uint8 if vae.data is DataKind.IMAGE else np.float32
     found = read_reference(subject.reference, vae.input_shape, dtype)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pocketvae.errors import TrainingError
 from pocketvae.keras.io import tensorflow_writes
+from pocketvae.system.files import sync
 from pocketvae.system.quiet import quiet_stderr
 
 
@@ -20,6 +21,9 @@ def write_checkpoint(checkpoint: Any, path: Path) -> None:
     """
     with tensorflow_writes(path):
         checkpoint.write(str(path))
+    # Before the document names it and the one before is removed: a power cut must leave one that is whole.
+    for file in path.parent.glob(f"{path.name}.*"):
+        sync(file)
 
 
 def read_checkpoint(checkpoint: Any, path: Path) -> None:

@@ -129,7 +129,18 @@ class Checkpoints:
             read_checkpoint(self._weights, self._folder / record.best)
 
 
-def _check_same(record: CheckpointRecord, config: TrainConfig, data: DataIdentity) -> None:
+def check_configuration(folder: Path, config: TrainConfig) -> None:
+    """Checks, before data are read, that a configuration is that of the run in a folder, if there is one.
+
+    Raises:
+        SpecError: the training run was started with another configuration.
+    """
+    if (folder / MILESTONE).exists():
+        path = folder / MILESTONE
+        _check_same_configuration(decode(CheckpointRecord, path.read_bytes(), str(path)), config)
+
+
+def _check_same_configuration(record: CheckpointRecord, config: TrainConfig) -> None:
     now = config.as_json()
     # A key that an older version did not have was as it is by default.
     then = {**TrainConfig().as_json(), **record.config}
@@ -139,6 +150,10 @@ def _check_same(record: CheckpointRecord, config: TrainConfig, data: DataIdentit
             f"the interrupted training run was started with {', '.join(different)}: resume it with the same "
             f"configuration, or pass --force to start over"
         )
+
+
+def _check_same(record: CheckpointRecord, config: TrainConfig, data: DataIdentity) -> None:
+    _check_same_configuration(record, config)
     if record.data != data:
         raise DataError(
             f"the interrupted training run was started on other data ({record.data.name}, {record.data.counts[0]} "

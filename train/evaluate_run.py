@@ -118,6 +118,11 @@ def evaluate(
     model = load_vae(run)
     evaluator = Evaluator(model, seed=seed)
     elbo = evaluator.elbo(test)
+    quality = None
+    if sample_count is not None and isinstance(data, ImageSplits):
+        # Before the longest part, which keeps what its workers have done until it ends.
+        binary = config.binarization is Binarization.STATIC
+        quality = sample_quality(model, data, sample_count, seed, binary=binary, progress=progress)
     if sharing is None:
         likelihood = evaluator.log_likelihood(test, importance_samples, progress=progress)
     else:
@@ -131,10 +136,6 @@ def evaluate(
         )
         nats = shared_nats(sharing, job, run, data, len(test), progress)
         likelihood = likelihood_estimate(nats, importance_samples, overlap_of(test))
-    quality = None
-    if sample_count is not None and isinstance(data, ImageSplits):
-        binary = config.binarization is Binarization.STATIC
-        quality = sample_quality(model, data, sample_count, seed, binary=binary, progress=progress)
     vae = run.record.vae
     return Evaluation(
         run=run.record.preset,

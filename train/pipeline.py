@@ -27,7 +27,7 @@ from pocketvae.spec import Component
 from pocketvae.system import files, folders
 from pocketvae.system.limits import check_threads
 from pocketvae.train import pictures, plots
-from pocketvae.train.checkpoints import MILESTONE, Checkpoints
+from pocketvae.train.checkpoints import MILESTONE, Checkpoints, check_configuration
 from pocketvae.train.config import Binarization, TrainConfig
 from pocketvae.train.data import binarize_once, identify
 from pocketvae.train.distribution import Strategy, Workers
@@ -91,6 +91,10 @@ def train(
         TargetError: TensorFlow is not installed.
     """
     files.check_output(out, force=force)
+    folders.check_unfinished(out, force=force, resume=resume, milestone=MILESTONE)
+    if resume:
+        check_configuration(folders.unfinished_directory(out), config)
+    plots.check_plots()
     if config.threads:
         check_threads(config.threads)
     check_bfloat16(config.bfloat16)
@@ -178,6 +182,8 @@ def _lead(session: _Session, folder: Path, preset: str, progress: ProgressCallba
     if is_stopped_early(session.config, state):
         bound = "bound" if session.config.importance_samples > 1 else "ELBO"
         ended = f"the validation {bound} had not improved for {session.config.patience_epochs} epochs"
+    # Again: a run that was killed between its last checkpoint and its last line goes on here.
+    _write_metrics(state, folder)
     checkpoints.restore_best()
     session = session.with_final_prior(progress)
     progress(Progress(stage="testing", done=0, total=1))

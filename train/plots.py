@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -46,6 +47,16 @@ def reconstructions_png(model: VaeModel, originals: ImageSet) -> bytes:
         for part in (images, decoded)
     ]
     return png_bytes(grid(np.concatenate(rows), columns), scale=pixel_scale(images.shape[1]))
+
+
+def check_plots() -> None:
+    """Checks, without importing it, that what draws is installed.
+
+    Raises:
+        TargetError: matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise missing_package("matplotlib", "train")
 
 
 def new_figure(width: float, height: float) -> Any:

@@ -390,5 +390,7 @@ def _arrow_column(values: Any) -> pa.Array:
         return pyarrow.array(values, pyarrow.binary())
     if values.ndim == 1:
         return pyarrow.array(values)
-    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
-    return pyarrow.ListArray.from_arrays(pyarrow.array(offsets), pyarrow.array(values.reshape(-1)))
+    offsets = np.arange(len(values) + 1, dtype=np.int64) * values.shape[1]
+    is_large = values.size > np.iinfo(np.int32).max
+    kind, dtype = (pyarrow.LargeListArray, np.int64) if is_large else (pyarrow.ListArray, np.int32)
+    return kind.from_arrays(pyarrow.array(offsets.astype(dtype)), pyarrow.array(values.reshape(-1)))

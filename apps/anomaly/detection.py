@@ -17,6 +17,7 @@ from pocketvae.apps.anomaly.features import Doubles
 from pocketvae.apps.anomaly.roc import roc_curve
 from pocketvae.data.timeline import Timeline
 from pocketvae.errors import DataError
+from pocketvae.numerics.arrays import groups
 from pocketvae.numerics.ranking import auroc
 from pocketvae.spec import STRICT
 
@@ -164,9 +165,7 @@ def detect(
     Raises:
         DataError: all items are normal, or all are anomalies.
     """
-    if anomalous.all() or not anomalous.any():
-        kind = "an anomaly" if anomalous.all() else "normal"
-        raise DataError(f"areas need normal items and anomalies, but every one of the {len(values)} items is {kind}")
+    check_both_kinds(anomalous)
     sources = sources or (len(values) if timeline is None else timeline,)
     blocks, overlap = _blocks(sources), any(isinstance(one, Timeline) and one.overlap() > 1 for one in sources)
     auroc_, auprc, partial = (
@@ -183,6 +182,20 @@ def detect(
     )
 
 
+def check_both_kinds(anomalous: Flags) -> None:
+    """Checks that there is something to tell apart.
+
+    Args:
+        anomalous: `[N]`, which items are anomalies.
+
+    Raises:
+        DataError: all items are normal, or all are anomalies.
+    """
+    if anomalous.all() or not anomalous.any():
+        kind = "an anomaly" if anomalous.all() else "normal"
+        raise DataError(f"areas need normal items and anomalies, but every one of the {len(anomalous)} items is {kind}")
+
+
 def alarms(above: Flags, anomalous: Flags, timeline: Timeline) -> Alarms:
     """Returns what a detector does as time goes on.
 
@@ -193,10 +206,12 @@ def alarms(above: Flags, anomalous: Flags, timeline: Timeline) -> Alarms:
     """
     rate = timeline.rate_hz or 1.0
     delays, events = [], timeline.events()
+    alarmed = timeline.take(np.flatnonzero(above))
+    raised_in = {int(alarmed.recordings[own[0]]): alarmed.starts[own] for own in groups(alarmed.recordings)}
     for event in events:
-        ends = timeline.starts + timeline.length - 1
-        touching = (timeline.recordings == event.recording) & (ends >= event.first) & (timeline.starts <= event.last)
-        raised = ends[touching & above]
+        starts = raised_in.get(event.recording, alarmed.starts[:0])
+        ends = starts + timeline.length - 1
+        raised = ends[(ends >= event.first) & (starts <= event.last)]
         if len(raised):
             delays.append(float(raised.min() - event.first + 1) / rate)
     is_false = above & ~anomalous
@@ -218,8 +233,9 @@ def alarms(above: Flags, anomalous: Flags, timeline: Timeline) -> Alarms:
 def _covered(timeline: Timeline, chosen: Flags) -> int:
     """Returns how many time steps some windows cover, those that overlap counting once."""
     total = 0
-    for recording in np.unique(timeline.recordings[chosen]):
-        starts = np.sort(timeline.starts[chosen & (timeline.recordings == recording)])
+    watched = timeline.take(np.flatnonzero(chosen))
+    for own in groups(watched.recordings):
+        starts = np.sort(watched.starts[own])
         total += int(np.minimum(np.diff(starts), timeline.length).sum()) + timeline.length
     return total
 
@@ -239,8 +255,7 @@ def _runs(timeline: Timeline) -> npt.NDArray[np.intp]:
     size = max(1, math.ceil(len(timeline) / _MOST_BLOCKS), _WINDOWS_LONG * overlap if overlap > 1 else 1)
     runs = np.zeros(len(timeline), np.intp)
     block = -1
-    for recording in range(len(timeline.names)):
-        own = np.flatnonzero(timeline.recordings == recording)
+    for own in groups(timeline.recordings):
         for first in range(0, len(own), size):
             block += 1
             runs[own[first : first + size]] = block
@@ -262,7 +277,7 @@ def _estimate(
     if overlap and block_count < _FEWEST_BLOCKS:
         return Estimate(value=value, low=0.0, high=1.0)
     rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(blocks == block) for block in np.unique(blocks)] if _is_grouped(blocks) else None
+    members = groups(blocks) if _is_grouped(blocks) else None
     found = []
     count = min(_MOST_RESAMPLES, max(_FEWEST_RESAMPLES, _RESAMPLED_ITEMS // len(values)))
     for _ in range(count):

@@ -154,7 +154,9 @@ def image_features(
         ManifestError: the bundle has no encoder or no decoder of the precision.
         NotFiniteValuesError: the model returns such values for an item in the range of the training data.
         SpecError: the label does not fit the VAE.
+        DataError: there are no items, or images that are no pixels.
     """
+    source.check(bundle.vae)
     encoder, decoder = choice.encoder(bundle), choice.decoder(bundle)
     noise, scoring = sampling.noise(bundle.vae.latent_dim), bundle.scoring
     labels = source.labels_for(bundle.vae, label)

@@ -197,8 +197,11 @@ def compress_lossless(tables: CodecTables, images: Pixels, progress: ProgressCal
 
     Raises:
         SpecError: the images are in colour, or the tables were fitted to other than grey images.
-        DataError: the images do not have the size that the tables were fitted to, or there are more than 2^24.
+        DataError: the images are no pixels, do not have the size that the tables were fitted to, or there are none or
+            more than 2^24.
     """
+    if images.ndim != 4 or images.dtype != np.uint8 or not len(images):
+        raise DataError(f"images must be [N, H, W, 1] uint8, got {list(images.shape)} {images.dtype}")
     if images.shape[3] != 1:
         raise SpecError("lossless compression only supports grey images: leave out --lossless, or use WebP")
     check_count(len(images))

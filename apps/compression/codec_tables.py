@@ -129,6 +129,8 @@ def fit_tables(
     check_data_return(vae)
     if images.shape[1:] != vae.data_shape:
         raise DataError(f"the model takes {kind_of(vae.data).plural} of {vae.data_shape}, got {images.shape[1:]}")
+    if vae.data is DataKind.IMAGE and images.dtype != np.uint8:
+        raise DataError(f"images must be uint8 pixels of 0 to 255, got {images.dtype}")
     has_encoder = any(record.component is Component.ENCODER for record in bundle.manifest.artifacts)
     is_grey = vae.data is DataKind.IMAGE and vae.image_shape[2] == 1
     if not has_encoder and vae.data is not DataKind.IMAGE:

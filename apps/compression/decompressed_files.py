@@ -9,7 +9,7 @@ import numpy as np
 
 from pocketvae.apps.animation import check_channels, pixels_of, single
 from pocketvae.apps.compression.codec import Decompressed
-from pocketvae.apps.image_output import write_numbered
+from pocketvae.apps.image_output import NUMBERED, write_numbered
 from pocketvae.apps.value_rows import check_rows, write_rows
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, SpecError
@@ -21,6 +21,8 @@ from pocketvae.vae_spec import DataKind, VaeSpec
 
 # Marks a folder that decompress made, so that --force may replace it.
 DECOMPRESSED_NAME = "decompressed.json"
+# All that is written into a folder.
+DECOMPRESSED_FILES = (DECOMPRESSED_NAME, NUMBERED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,7 @@ def write_decompressed(result: Decompressed, out: Path, *, force: bool) -> None:
     check_channels(pictures.shape[3])
     if kind == ".png":
         files.check_output(out, force=force)
-        files.write_bytes(out, single(pictures[0]))
+        files.write_bytes(out, single(pictures[0]), force=force)
         return
     with folders.staged_directory(out, force=force) as folder:
         write_numbered(folder, 0, pictures)

@@ -35,6 +35,8 @@ _PAGE_FILES = (
     "pixels.js",
 )
 
+# All that is written into a folder.
+SITE_FILES = (*_PAGE_FILES, "bundle.json", SITE_MARKER, "runtime", "artifacts")
 # A spatial latent has thousands of dimensions.
 _MOST_SLIDERS = 64
 

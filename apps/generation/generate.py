@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pocketvae.apps.animation import PictureKind, check_channels, picture, pixels_of, single
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.generation.conditions import EACH_LABEL, check_conditions, conditions_at
-from pocketvae.apps.image_output import array_file, check_space, write_numbered, written_count
+from pocketvae.apps.image_output import NUMBERED, array_file, check_space, write_numbered, written_count
 from pocketvae.apps.sound_output import check_sound, write_sound
 from pocketvae.apps.value_rows import check_rows, write_rows
 from pocketvae.documents import decode, encode
@@ -32,6 +32,8 @@ from pocketvae.system.limits import LARGEST_FLOAT32
 from pocketvae.vae_spec import DataKind, VaeSpec
 
 REQUEST_NAME = "request.json"
+# All that is written into a folder.
+REQUEST_FILES = (REQUEST_NAME, NUMBERED)
 _CHUNK = 64
 _GRID_LIMIT = 10_000
 _INDEX_END = 2**31
@@ -224,7 +226,7 @@ def generate_to(
         rate = check_sound(bundle.vae, request.count, rate_hz) if kind == ".wav" else 0
         with make(bundle, request, 0, progress) as made:
             if kind == ".png":
-                _write_picture(bundle.vae, made, out, columns)
+                _write_picture(bundle.vae, made, out, columns, force=force)
             elif kind == ".wav":
                 own = (for_user(items, bundle.vae) for items in made)
                 write_sound(out, rate, bundle.vae.data_shape[1], own, force=force)
@@ -262,13 +264,13 @@ def _check_picture(vae: VaeSpec, request: GenerateRequest) -> None:
         raise DataError(f"a grid holds at most {_GRID_LIMIT} {plural}, got {request.count}: use {other}")
 
 
-def _write_picture(vae: VaeSpec, made: Iterator[Items], out: Path, columns: int | None) -> None:
+def _write_picture(vae: VaeSpec, made: Iterator[Items], out: Path, columns: int | None, *, force: bool) -> None:
     images = np.concatenate([pixels_of(vae, items) for items in made])
     if len(images) == 1:
-        files.write_bytes(out, single(images[0]))
+        files.write_bytes(out, single(images[0]), force=force)
         return
     columns = min(columns or int(np.ceil(np.sqrt(len(images)))), len(images))
-    files.write_bytes(out, picture(images, columns, PictureKind.PNG, frame_ms=1))
+    files.write_bytes(out, picture(images, columns, PictureKind.PNG, frame_ms=1), force=force)
 
 
 def _write_array(vae: VaeSpec, count: int, made: Iterator[Items], out: Path, *, force: bool) -> None:

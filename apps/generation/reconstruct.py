@@ -16,6 +16,7 @@ from pocketvae.apps.value_rows import check_rows, write_rows
 from pocketvae.errors import DataError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.numerics.arrays import mean_square_error
 from pocketvae.numerics.normalization import for_user
 from pocketvae.numerics.spectrogram import model_items
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -44,8 +45,7 @@ class Reconstruction:
     @property
     def psnr_db(self) -> float:
         """Peak signal-to-noise ratio of all pixels together, in dB; infinite if nothing differs."""
-        error = self.images.astype(np.float64) - self.reconstructions
-        mean_square = float(np.mean(np.square(error)))
+        mean_square = mean_square_error(self.images, self.reconstructions)
         return float("inf") if mean_square == 0 else 10 * float(np.log10(_PEAK**2 / mean_square))
 
     @property
@@ -66,7 +66,9 @@ def reconstruct(
     Raises:
         ManifestError: the bundle has no encoder or no decoder of the precision.
         SpecError: the label does not fit the VAE.
+        DataError: there are no items, or images that are no pixels.
     """
+    source.check(bundle.vae)
     encoder, decoder = choice.encoder(bundle), choice.decoder(bundle)
     decode = decoder.decode_pixels if bundle.vae.data is DataKind.IMAGE else decoder.decode
     labels = source.labels_for(bundle.vae, label)
@@ -134,7 +136,7 @@ def write_reconstruction(result: Reconstruction, out: Path, *, columns: int, for
         write_rows(out, vae, [result.reconstructions], force=force)
     else:
         originals, made = (pixels_of(vae, part) for part in (result.images, result.reconstructions))
-        files.write_bytes(out, _sheet(originals, made, columns))
+        files.write_bytes(out, _sheet(originals, made, columns), force=force)
 
 
 def _sheet(originals: npt.NDArray[np.uint8], made: npt.NDArray[np.uint8], columns: int) -> bytes:

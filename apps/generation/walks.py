@@ -62,7 +62,7 @@ def interpolate(
     files.check_output(out, force=force)
     _check_count((len(stops) - 1) * (request.steps - 1) + 1)
     images = decoded(request.choice.decoder(bundle), walk(stops, request.steps, request.path, bundle.vae), label)
-    files.write_bytes(out, picture(images, len(images), kind, frame_ms=request.frame_ms))
+    files.write_bytes(out, picture(images, len(images), kind, frame_ms=request.frame_ms), force=force)
     return len(images)
 
 
@@ -114,7 +114,7 @@ def traverse(
     _check_count(len(order) * request.steps)
     latents = np.concatenate([along(centre, int(dimension), request.span, request.steps) for dimension in order])
     images = decoded(decoder, latents, label)
-    files.write_bytes(out, picture(images, request.steps, kind, frame_ms=1))
+    files.write_bytes(out, picture(images, request.steps, kind, frame_ms=1), force=force)
     return [(int(dimension), float(active[dimension])) for dimension in order]
 
 

@@ -26,7 +26,7 @@ from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component, Precision
 from pocketvae.system.temporary import temporary_directory
-from pocketvae.vae_spec import DataKind
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 DoubleArray = npt.NDArray[np.float64]
 Outputs = Mapping[str, FloatArray]
@@ -69,12 +69,21 @@ def measure_drift(bundle: Bundle, images: DriftImages | None, *, progress: Progr
         TargetError: a runtime is missing.
         ArtifactFault: a file cannot be run; verify reports which one.
     """
-    if bundle.manifest.vae.log_mel is not None:
+    check_comparable(bundle.manifest.vae)
+    return _Measurement(bundle, images, progress).run()
+
+
+def check_comparable(vae: VaeSpec) -> None:
+    """Checks that an encoder takes what the decoder makes.
+
+    Raises:
+        SpecError: it does not.
+    """
+    if vae.log_mel is not None:
         raise SpecError(
             "--thorough compares what decoders make by an encoder's means of it, but this decoder makes spectrograms, "
             "and the encoder takes samples of sound: leave it out"
         )
-    return _Measurement(bundle, images, progress).run()
 
 
 @dataclass(frozen=True, kw_only=True)

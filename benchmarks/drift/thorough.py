@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pocketvae.benchmarks.drift.drift import measure_drift
-from pocketvae.benchmarks.drift.images import golden_images, source_images
+from pocketvae.benchmarks.drift.drift import check_comparable, measure_drift
+from pocketvae.benchmarks.drift.images import DriftImages, golden_images, source_images
 from pocketvae.benchmarks.drift.paths import path_figures
 from pocketvae.benchmarks.drift.repeats import check_repeats
 from pocketvae.benchmarks.not_run import NotRun
@@ -21,10 +21,22 @@ from pocketvae.system.files import StrPath
 _SEED = 0
 
 
+def thorough_images(bundle: StrPath | Bundle, data: str | None) -> DriftImages | None:
+    """Returns what `add_thorough` takes as `data`, so that it is known to be of use before any expensive work.
+
+    Raises:
+        SpecError: the encoder does not take what the decoder makes.
+        DataError: `data` cannot be used.
+    """
+    opened = opened_with_damage(bundle)
+    check_comparable(opened.manifest.vae)
+    return None if data is None else source_images(opened, data, np.random.default_rng(_SEED))
+
+
 def add_thorough(
     bundle: StrPath | Bundle,
     verification: Verification,
-    data: str | None = None,
+    data: str | DriftImages | None = None,
     *,
     progress: ProgressCallback = ignore_progress,
 ) -> Verification:
@@ -33,7 +45,7 @@ def add_thorough(
     Args:
         bundle: The verified bundle: its path, or the open bundle.
         verification: Verification of the bundle, whose custom limits apply here too.
-        data: Where to take images from, as for training; the golden images by default.
+        data: Where to take images from, as for training, or the images; the golden images by default.
         progress: Called for every artifact.
 
     Raises:
@@ -47,7 +59,8 @@ def add_thorough(
     # Without its damaged files a bundle may lack what these tests need.
     lacking = (ManifestError,) if whole.damaged else ()
     try:
-        images = golden_images(bundle, rng) if data is None else source_images(bundle, data, rng)
+        images = golden_images(bundle, rng) if data is None else data
+        images = source_images(bundle, images, rng) if isinstance(images, str) else images
         drift = measure_drift(bundle, images, progress=progress)
         with HostTarget().open(bundle) as run:
             figures = path_figures(bundle, run)

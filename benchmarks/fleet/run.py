@@ -80,8 +80,12 @@ def verify_fleet(
         found = verify_opened(bundle, [named], limits, num_threads=num_threads, progress=step)
         # Written at once, and not kept: of many devices the arrays are more than fits.
         if worst is not None and found.worst:
-            worst.mkdir(exist_ok=True)
-            save_worst(bundle, worst / device.name, found)
+            try:
+                worst.mkdir(exist_ok=True)
+                save_worst(bundle, worst / device.name, found)
+            except OSError as e:
+                note = f"{device.name}: the worst inputs could not be written: {e}"
+                return replace(found.result, notes=(*found.result.notes, note))
         return found.result
 
     # What is wrong with the bundle is said once, as of its limits, and before any device is touched.
@@ -105,6 +109,7 @@ def _together(nothing: VerifyResult, run: _Run[VerifyResult], fleet: FleetConfig
         checks=checks,
         not_run=run.not_run,
         figures=tuple(figure for item in found for figure in item.figures),
+        notes=tuple(dict.fromkeys(note for item in (nothing, *found) for note in item.notes)),
         worst=tuple(worst for item in found for worst in item.worst),
         diagnoses=tuple(diagnosis for item in found for diagnosis in item.diagnoses),
         declined=tuple(declined for item in found for declined in item.declined),

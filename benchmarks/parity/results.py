@@ -218,7 +218,8 @@ class VerifyResult(Shown):
         worst: The worst golden sample of each artifact that ran.
         diagnoses: One for each artifact that failed, if it could be run at all.
         layers: If requested, one for each artifact that is not float32.
-        notes: What a thorough verification could not test, with the reason, and the results of its controls.
+        notes: What a thorough verification could not test, with the reason, and the results of its controls; of a
+            fleet, whose worst inputs could not be written.
         declined: What a target does not support, such as ONNX on a microcontroller; it does not affect the verdict.
         image_span: White minus black, the unit of figures of an `image`.
         remarks: What the tools of targets said of artifacts.

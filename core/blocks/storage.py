@@ -6,6 +6,7 @@ the machine's role.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import shutil
@@ -20,6 +21,8 @@ _KNOWN = ("s3://", "gs://", "abfs://", "abfss://", "hdfs://", "file://")
 _PIECE = 8 << 20
 # Objects of these appear when they are complete and lie in no folders; what else has a name can be renamed.
 _OBJECT_STORES = ("s3", "gcs", "abfs")
+# Stores copy objects of up to 5 GB; what is larger takes the place of the old one without a copy.
+_LARGEST_COPY = 4 << 30
 
 
 def is_address(text: str) -> bool:
@@ -120,12 +123,12 @@ class Storage:
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a file, which appears whole or not at all."""
-        with self._appearing(name) as file:
+        with self._appearing(name, len(content)) as file:
             file.write(content)
 
     def upload(self, source: Path) -> None:
         """Writes a file of this machine to the address, where it appears whole or not at all."""
-        with source.open("rb") as content, self._appearing("") as file:
+        with source.open("rb") as content, self._appearing("", source.stat().st_size) as file:
             shutil.copyfileobj(content, file, _PIECE)
 
     def fetch(self, folder: Path) -> Path:
@@ -153,18 +156,22 @@ class Storage:
         elif info.type == self._api.FileType.File:
             self._fs.delete_file(info.path)
 
-    def _appearing(self, name: str) -> _Appearing:
-        return _Appearing(self._fs, self._path(name))
+    def _appearing(self, name: str, size_bytes: int) -> _Appearing:
+        path = self._path(name)
+        is_there = self._fs.get_file_info(path).type != self._api.FileType.NotFound
+        return _Appearing(self._fs, path, replaces=is_there and size_bytes <= _LARGEST_COPY)
 
 
 class _Appearing:
     """A file that is written, and is there when the block ends well."""
 
-    def __init__(self, system: Any, path: str) -> None:
+    def __init__(self, system: Any, path: str, *, replaces: bool) -> None:
         self._fs, self._final = system, path
         parent, _, name = path.rpartition("/")
         self._is_object = system.type_name in _OBJECT_STORES
-        self._path = path if self._is_object else f"{parent}/.{name}.{secrets.token_hex(4)}.tmp"
+        # An object appears when it is complete, but its writing cannot be given up: closing completes half of it.
+        is_apart = replaces or not self._is_object
+        self._path = f"{parent}/.{name}.{secrets.token_hex(4)}.tmp" if is_apart else path
         if not self._is_object:
             system.create_dir(parent, recursive=True)
 
@@ -173,9 +180,18 @@ class _Appearing:
         return self._file
 
     def __exit__(self, kind: object, *rest: object) -> None:
-        # Closing completes an object, whose writing cannot be given up: what is incomplete is removed again.
-        self._file.close()
-        if kind is not None:
-            self._fs.delete_file(self._path)
-        elif not self._is_object:
+        is_whole = False
+        try:
+            self._file.close()
+            is_whole = kind is None
+        finally:
+            if not is_whole:
+                with contextlib.suppress(OSError):
+                    self._fs.delete_file(self._path)
+        if not is_whole or self._path == self._final:
+            return
+        if not self._is_object:
             self._fs.move(self._path, self._final)
+            return
+        self._fs.copy_file(self._path, self._final)
+        self._fs.delete_file(self._path)

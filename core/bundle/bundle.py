@@ -17,7 +17,7 @@ from pocketvae.errors import ManifestError
 from pocketvae.numerics.likelihoods import Observed
 from pocketvae.spec import Component, TensorSpec
 from pocketvae.system.files import StrPath, check_output, sha256_file
-from pocketvae.system.folders import check_untouched
+from pocketvae.system.written import check_untouched
 from pocketvae.vae_spec import DataKind
 
 Array = npt.NDArray[np.generic]

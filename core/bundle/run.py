@@ -17,6 +17,11 @@ from pocketvae.system.files import StrPath
 from pocketvae.vae_spec import DataKind, VaeSpec
 
 RUN_NAME = "run.json"
+# All that training and distilling write into a run directory, as patterns of `fnmatch`.
+RUN_FILES = (
+    *(RUN_NAME, "distilled.json", REFERENCE_NAME, "metrics.jsonl", "*.keras", "encoder.*"),
+    *("samples.png", "reconstructions.png", "curves.png", "checkpoints", "tensorboard", "work"),
+)
 # 2: the VAE names its kind of data and its latents.
 # 3: the VAE names its conditions.
 # 4: the VAE names its channels.

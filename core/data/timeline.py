@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.numerics.arrays import groups
+
 Flags = npt.NDArray[np.bool_]
 
 
@@ -62,21 +64,23 @@ class Timeline:
     def anomalous(self) -> Flags:
         """Returns `[N]`, whether a window holds a time step that is an anomaly; all False where none is known."""
         found = np.zeros(len(self), np.bool_)
-        for index, flags in enumerate(self.truth or ()):
-            before = np.concatenate([[0], np.cumsum(flags)])
-            own = self.recordings == index
+        if self.truth is None:
+            return found
+        for own in groups(self.recordings):
+            before = np.concatenate([[0], np.cumsum(self.truth[int(self.recordings[own[0]])])])
             begin = self.starts[own]
             found[own] = before[begin + self.length] > before[begin]
         return found
 
     def events(self) -> tuple[Event, ...]:
         """Returns the events that the windows cover at least in part, in the order of time."""
-        return tuple(event for index, flags in enumerate(self.truth or ()) for event in self._events_of(index, flags))
-
-    def _events_of(self, recording: int, flags: Flags) -> Sequence[Event]:
-        own = np.sort(self.starts[self.recordings == recording])
-        if not len(own):
+        if self.truth is None:
             return ()
+        return tuple(event for own in groups(self.recordings) for event in self._events_of(own, self.truth))
+
+    def _events_of(self, windows: npt.NDArray[np.intp], truth: tuple[Flags, ...]) -> Sequence[Event]:
+        recording, own = int(self.recordings[windows[0]]), np.sort(self.starts[windows])
+        flags = truth[recording]
         edges = np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))
         pairs = list(zip(np.flatnonzero(edges == 1).tolist(), (np.flatnonzero(edges == -1) - 1).tolist(), strict=True))
         # Between windows there may be time steps that none looks at: the last to begin by its end must reach an event.

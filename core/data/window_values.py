@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pocketvae.data.rows import FileRows, Rows
 from pocketvae.fields import Channel
+from pocketvae.numerics.arrays import groups
 from pocketvae.numerics.normalization import normalized
 from pocketvae.processes.guard import check_memory
 
@@ -18,6 +19,8 @@ Floats = npt.NDArray[np.float32]
 HELD_BYTES = 64 << 20
 # Values that are computed with together; sums depend on where they are divided, so this holds for all data.
 _BLOCK_VALUES = 1 << 21
+# Windows of one recording that are copied one by one, which is faster than what copies many at once.
+_FEW = 8
 
 
 class WindowValues:
@@ -71,10 +74,13 @@ class WindowValues:
 
     def _cut(self, recordings: npt.NDArray[Any], starts: npt.NDArray[Any]) -> Floats:
         values = np.empty((len(starts), *self.shape[1:]), np.float32)
-        for number in np.unique(recordings).tolist():
-            source, own = self._sources[number], np.flatnonzero(recordings == number)
+        for own in groups(recordings):
+            source = self._sources[int(recordings[own[0]])]
             if isinstance(source, FileRows):
                 self._cut_from_file(source, own, starts[own], values)
+            elif len(own) <= _FEW:
+                for place, start in zip(own.tolist(), starts[own].tolist(), strict=True):
+                    values[place] = source[start : start + self._length]
             else:
                 views = np.lib.stride_tricks.sliding_window_view(source, self._length, axis=0)
                 values[own] = views[starts[own]].transpose(0, 2, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -9,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.numerics.arrays import mean_square_error
 from pocketvae.vae_spec import VaeSpec
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -91,7 +93,7 @@ class Kind(ABC):
 
 def rms_error(values: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
     """Returns the square root of the mean squared difference, in the values' unit."""
-    return float(np.sqrt(np.mean(np.square(values.astype(np.float64) - expected))))
+    return math.sqrt(mean_square_error(values, expected))
 
 
 def unit(values: npt.NDArray[Any], vae: VaeSpec) -> FloatArray:

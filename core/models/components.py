@@ -18,6 +18,7 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import DataError, NotFiniteValuesError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.conditions import Given, condition_inputs
+from pocketvae.numerics.arrays import as_array
 from pocketvae.numerics.latents import encoded_of, joined_latents, log_variances_of, split_latents
 from pocketvae.numerics.noise import int32_values
 from pocketvae.numerics.pixels import from_pixels, to_pixels
@@ -150,7 +151,7 @@ class Encoder(Model):
             NotFiniteValuesError: what the model makes of them is not finite.
             SpecError: a label is missing, superfluous or out of range.
         """
-        scaled = self._scaled(np.asarray(images))
+        scaled = self._scaled(as_array(kind_of(self.vae.data).plural, images))
         x = scaled.reshape(len(scaled), *self.vae.tensor_shape(Component.ENCODER))
         found = self._run({"x": x}, self._own(label))
         means = encoded_of(found, self.vae)
@@ -219,7 +220,7 @@ class Decoder(Model):
         return {self.vae.output: self._data(found), **_others(found, self.vae)}
 
     def _decoded(self, z: npt.ArrayLike, label: Given | None) -> dict[str, FloatArray]:
-        shape, latents = self.vae.latent_shape, np.atleast_2d(np.asarray(z, np.float32))
+        shape, latents = self.vae.latent_shape, np.atleast_2d(as_array("z", z, np.float32))
         if latents.shape[1:] not in ((self.vae.latent_dim,), shape) or len(latents) == 0:
             raise DataError(f"z must be [N, {self.vae.latent_dim}]{_or(shape)}, got {list(np.shape(z))}")
         if not np.isfinite(latents).all():
@@ -316,7 +317,7 @@ class Prior(Model):
             DataError: the noise has another shape.
             SpecError: the label does not fit.
         """
-        noise = np.asarray(eps, np.float32)
+        noise = as_array("eps", eps, np.float32)
         if noise.ndim != 2 or noise.shape[1] != self.vae.eps_dim or len(noise) == 0:
             raise DataError(f"eps must be [N, {self.vae.eps_dim}], got {list(noise.shape)}")
         return joined_latents(self._run({"eps": noise}, label), self.vae)

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.errors import SpecError
+from pocketvae.errors import DataError, SpecError
+from pocketvae.numerics.arrays import as_array
 from pocketvae.vae_spec import Condition
 
 # The value of the only condition, or one for each condition by name.
@@ -46,7 +47,7 @@ def condition_inputs(
 def _value(condition: Condition, given: Any, count: int) -> npt.NDArray[Any]:
     if condition.is_label:
         return _labels(condition, given, count)
-    array = np.asarray(given)
+    array = _as_array(condition, given)
     if array.dtype.kind not in "iuf" or array.shape not in (condition.shape, (count, *condition.shape)):
         shape = ", ".join(map(str, condition.shape))
         raise SpecError(f"{condition.name} must be [{shape}] or [N, {shape}] real numbers, got {list(array.shape)}")
@@ -58,8 +59,15 @@ def _value(condition: Condition, given: Any, count: int) -> npt.NDArray[Any]:
     return np.broadcast_to(real, (count, *condition.shape)).copy()
 
 
+def _as_array(condition: Condition, given: Any) -> npt.NDArray[Any]:
+    try:
+        return as_array(condition.name, given)
+    except DataError as e:
+        raise SpecError(str(e)) from e
+
+
 def _labels(condition: Condition, given: Any, count: int) -> npt.NDArray[np.int32]:
-    array = np.asarray(given)
+    array = _as_array(condition, given)
     whole = array.dtype.kind in "iu" and array.shape in ((), (count,))
     if not whole or array.size == 0 or array.min() < 0 or array.max() >= condition.count:
         raise SpecError(

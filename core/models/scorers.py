@@ -11,6 +11,7 @@ from pocketvae.errors import DataError, NotFiniteValuesError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.components import Model, first_not_finite
 from pocketvae.models.conditions import Given
+from pocketvae.numerics.arrays import as_array
 from pocketvae.numerics.normalization import in_own_unit, normalized
 from pocketvae.numerics.pixels import from_pixels
 from pocketvae.runtimes.base import Array, FloatArray
@@ -52,7 +53,7 @@ class Scorer(Model):
             DataError: the items have another shape or type.
             SpecError: a label is missing, superfluous or out of range.
         """
-        items = _items(np.asarray(windows), self.vae)
+        items = _items(windows, self.vae)
         # A label may stand before it.
         data = next(given for given in self.artifact.inputs if given.name in (WINDOW, "x"))
         name = data.name
@@ -87,7 +88,7 @@ class Reconstructor(Model):
             NotFiniteValuesError: the items or what the model makes of them are not finite.
             SpecError: a label is missing, superfluous or out of range.
         """
-        x = normalized(_items(np.asarray(items), self.vae), self.vae.input_channels)
+        x = normalized(_items(items, self.vae), self.vae.input_channels)
         if not np.isfinite(x).all():
             count, plural = np.count_nonzero(~np.isfinite(x)), kind_of(self.vae.data).plural
             raise NotFiniteValuesError(f"{plural} must be finite, got {count} values that are not", first_not_finite(x))
@@ -95,8 +96,9 @@ class Reconstructor(Model):
         return in_own_unit(found[self.vae.output].reshape(-1, *self.vae.data_shape), self.vae.channels)
 
 
-def _items(items: Array, vae: VaeSpec) -> FloatArray:
+def _items(given: Array, vae: VaeSpec) -> FloatArray:
     plural, is_image = kind_of(vae.data).plural, vae.data is DataKind.IMAGE
+    items = as_array(plural, given)
     if items.shape[1:] != vae.input_shape or len(items) == 0:
         raise DataError(f"{plural} must be [N, {', '.join(map(str, vae.input_shape))}], got {list(items.shape)}")
     if items.dtype == np.uint8 and is_image:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import SpecError
+from pocketvae.numerics.chunks import chunks
 from pocketvae.numerics.threefry import NumpyArithmetic, threefry2x32
 
 TABLE_BITS = 13
@@ -66,7 +67,15 @@ def normal_noise(seed: npt.ArrayLike, index: npt.ArrayLike, dim: int) -> npt.NDA
     Raises:
         SpecError: a seed or index is no 32-bit integer, or `dim` is below 1.
     """
-    signed = _words(seed, index, dim).view(np.int32)
+    _check_dim(dim)
+    seeds, indices = np.broadcast_arrays(int32_values("seed", seed), int32_values("index", index))
+    noise = np.empty((len(seeds), dim), np.float32)
+    for part in chunks(len(seeds), dim):
+        noise[part] = _noise_of(_words(seeds[part], indices[part], dim).view(np.int32))
+    return noise
+
+
+def _noise_of(signed: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
     # -1 if the first bit is set, else 0: flips the following bits so that they count from the middle outwards.
     signs = signed >> 31
     positions = (signed >> (31 - TABLE_BITS)) ^ signs
@@ -95,12 +104,16 @@ def uniform_codes(
 
 
 def _words(seed: npt.ArrayLike, index: npt.ArrayLike, dim: int) -> npt.NDArray[np.uint32]:
-    if dim < 1:
-        raise SpecError(f"dim must be at least 1, got {dim}")
+    _check_dim(dim)
     seeds, indices = np.broadcast_arrays(_column("seed", seed), _column("index", index))
     blocks = np.arange(block_count(dim), dtype=np.uint32)[None]
     words = np.concatenate(threefry2x32(NumpyArithmetic(), (seeds, SECOND_KEY), (indices, blocks)), axis=1)
     return np.ascontiguousarray(words[:, :dim])
+
+
+def _check_dim(dim: int) -> None:
+    if dim < 1:
+        raise SpecError(f"dim must be at least 1, got {dim}")
 
 
 def int32_values(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int32]:
@@ -113,7 +126,10 @@ def int32_values(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int32]:
     Raises:
         SpecError: they are not integers, or do not fit into 32 bits.
     """
-    array = np.atleast_1d(np.asarray(values))
+    try:
+        array = np.atleast_1d(np.asarray(values))
+    except ValueError:  # lists of several lengths
+        array = np.empty(0)
     limits = np.iinfo(np.int32)
     whole = array.ndim == 1 and array.size > 0 and array.dtype.kind in "iu"
     if not whole or array.min() < limits.min or array.max() > limits.max:

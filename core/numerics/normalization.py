@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pocketvae.fields import Channel
+from pocketvae.numerics.chunks import chunks
 from pocketvae.vae_spec import VaeSpec
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 
 
 def normalized(values: npt.NDArray[Any], channels: Sequence[Channel]) -> Floats:
@@ -25,7 +27,7 @@ def normalized(values: npt.NDArray[Any], channels: Sequence[Channel]) -> Floats:
         return np.asarray(values, np.float32)
     means, scales = scales_of(channels)
     # In float64, because a small change of a large value is what a sensor is watched for.
-    return ((values.astype(np.float64) - means) / scales).astype(np.float32)
+    return _converted(values, lambda part: (part - means) / scales)
 
 
 def in_own_unit(values: npt.NDArray[Any], channels: Sequence[Channel]) -> Floats:
@@ -33,7 +35,16 @@ def in_own_unit(values: npt.NDArray[Any], channels: Sequence[Channel]) -> Floats
     if not channels:
         return np.asarray(values, np.float32)
     means, scales = scales_of(channels)
-    return (values.astype(np.float64) * scales + means).astype(np.float32)
+    return _converted(values, lambda part: part * scales + means)
+
+
+def _converted(values: npt.NDArray[Any], convert: Callable[[Doubles], Doubles]) -> Floats:
+    """Returns converted values; some items at a time, since in float64 they take twice the memory."""
+    found = np.empty(values.shape, np.float32)
+    rows, made = values.reshape(-1, values.shape[-1]), found.reshape(-1, values.shape[-1])
+    for part in chunks(len(rows), rows.shape[1]):
+        made[part] = convert(rows[part].astype(np.float64))
+    return found
 
 
 def for_user(items: npt.NDArray[Any], vae: VaeSpec) -> npt.NDArray[Any]:

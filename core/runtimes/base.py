@@ -125,7 +125,11 @@ class Runner(ABC):
             SpecError: as `run`.
         """
         self._check_names(inputs)
-        count = len(next(iter(inputs.values())))
+        counts = {name: len(values) if np.ndim(values) else 0 for name, values in inputs.items()}
+        count = min(counts.values())
+        if count == 0 or count < max(counts.values()):
+            found = ", ".join(f"{number} of {name!r}" for name, number in counts.items())
+            raise SpecError(f"there must be as many samples of every input, and at least one, got {found}")
         results: list[dict[str, Array]] = []
         for start in range(0, count, self.batch):
             feed = {

@@ -30,17 +30,18 @@ _OWN_FILE = re.compile(r"/dev/(std(in|out|err)|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 StrPath = str | os.PathLike[str]
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, force: bool = True) -> None:
     """Writes a file atomically; a device or pipe is written to.
 
     Raises:
+        OutputExistsError: it exists and `force` is off: another process may have made it meanwhile.
         OSError: the folder is missing, not writable or full; the old content is untouched.
     """
     with naming_output(path):
         if is_stream(path):
             _write_through(path, io.BytesIO(data))
             return
-        with _replacing(_behind_links(path)) as temporary, temporary.open("wb") as file:
+        with _becoming(path, force=force) as temporary, temporary.open("wb") as file:
             file.write(data)
 
 
@@ -54,18 +55,26 @@ def write_new(path: Path, data: bytes) -> None:
     final = _behind_links(path)
     with naming_output(path), _beside(final) as temporary:
         temporary.write_bytes(data)
-        _sync(temporary)
-        try:
-            os.link(temporary, final)
-        except FileExistsError:
-            temporary.unlink()
-            raise
-        except OSError:  # a file system without links
-            if final.exists():
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-            temporary.rename(final)
-        else:
-            temporary.unlink()
+        sync(temporary)
+        _appear(temporary, final)
+
+
+def _appear(temporary: Path, final: Path) -> None:
+    """Renames a file to a name that nothing has.
+
+    Raises:
+        FileExistsError: something has it.
+    """
+    try:
+        os.link(temporary, final)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if final.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final)) from None
+        temporary.rename(final)
+    else:
+        temporary.unlink()
 
 
 @contextlib.contextmanager
@@ -84,7 +93,7 @@ def naming_output(path: Path) -> Iterator[None]:
             raise
         parent = _behind_links(path).absolute().parent
         if given and e.errno == errno.ENOENT and parent.is_dir():
-            raise DataError(f"{path} cannot be made: {parent} takes no new files: choose another folder") from e
+            raise DataError(_no_new_files(path, parent)) from e
         raise OSError(e.errno, e.strerror, str(path)) from e
 
 
@@ -96,7 +105,7 @@ def staged_file(final: Path, *, force: bool) -> Iterator[Path]:
     whole of it at the end.
 
     Raises:
-        OutputExistsError: `final` exists and `force` is off.
+        OutputExistsError: `final` exists and `force` is off, also if another process made it meanwhile.
         DataError: the parent folder of `final` does not exist.
     """
     check_output(final, force=force)
@@ -106,18 +115,29 @@ def staged_file(final: Path, *, force: bool) -> Iterator[Path]:
             with naming_output(final), (folder / f"output{final.suffix}").open("rb") as file:
                 _write_through(final, file)
         return
-    with naming_output(final), _replacing(_behind_links(final)) as temporary:
+    with naming_output(final), _becoming(final, force=force) as temporary:
         yield temporary
 
 
 @contextlib.contextmanager
-def _replacing(final: Path) -> Iterator[Path]:
-    """Yields an empty file to write to, which takes the place of `final` when the block ends well."""
+def _becoming(path: Path, *, force: bool) -> Iterator[Path]:
+    """Yields an empty file to write to, which becomes the one at a path when the block ends well.
+
+    Raises:
+        OutputExistsError: there is one and `force` is off.
+    """
+    final = _behind_links(path)
     with _beside(final) as temporary:
         yield temporary
-        _sync(temporary)
-        _keep_mode(final, temporary)
-        temporary.replace(final)
+        sync(temporary)
+        if force:
+            _keep_mode(final, temporary)
+            temporary.replace(final)
+            return
+        try:
+            _appear(temporary, final)
+        except FileExistsError as e:
+            raise _exists(path) from e
 
 
 @contextlib.contextmanager
@@ -132,7 +152,8 @@ def _beside(final: Path) -> Iterator[Path]:
         yield temporary
 
 
-def _sync(file: Path) -> None:
+def sync(file: Path) -> None:
+    """Writes a file's content to the disk."""
     # Windows syncs only what is open for writing.
     with file.open("rb+") as opened:
         os.fsync(opened.fileno())
@@ -179,9 +200,13 @@ def _keep_mode(old: Path, new: Path) -> None:
         new.chmod(stat.S_IMODE(old.stat().st_mode))
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text atomically; of a file name that is none, a question mark stands for what is not."""
-    write_bytes(path, text.encode("utf-8", errors="replace"))
+def write_text(path: Path, text: str, *, force: bool = True) -> None:
+    """Writes UTF-8 text atomically; of a file name that is none, a question mark stands for what is not.
+
+    Raises:
+        OutputExistsError, OSError: see `write_bytes`.
+    """
+    write_bytes(path, text.encode("utf-8", errors="replace"), force=force)
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
@@ -237,13 +262,33 @@ def check_output(path: Path, *, force: bool) -> None:
 
     Raises:
         OutputExistsError: `path` exists and `force` is off.
-        DataError: the parent folder of `path` does not exist or is not a folder.
+        DataError: the parent folder of `path` does not exist, is not a folder, or takes no new files.
     """
     if path.exists() and not force and not is_stream(path):
-        raise OutputExistsError(f"{path} exists: choose another output, or pass --force to replace it")
+        raise _exists(path)
     parent = _behind_links(path).absolute().parent
     if not parent.is_dir():
         raise DataError(f"the output's folder must exist, got {parent}: {folder_advice(parent)}")
+    check_takes_files(path)
+
+
+def check_takes_files(path: Path) -> None:
+    """Checks that a file or folder can be made beside what is at a path, or in its place.
+
+    Raises:
+        DataError: the folder is not writable, or on a disk that is not.
+    """
+    parent = _behind_links(path).absolute().parent
+    if not is_stream(path) and not os.access(parent, os.W_OK | os.X_OK):
+        raise DataError(_no_new_files(path, parent))
+
+
+def _no_new_files(path: Path, folder: Path) -> str:
+    return f"{path} cannot be made: {folder} takes no new files: choose another folder"
+
+
+def _exists(path: Path) -> OutputExistsError:
+    return OutputExistsError(f"{path} exists: choose another output, or pass --force to replace it")
 
 
 def folder_advice(folder: Path) -> str:

@@ -1,22 +1,19 @@
-"""Making folders: completely or not at all. A folder is built beside its final name and renamed last.
-
-And what others changed or added in a folder that was made, which is not to be replaced.
-"""
+"""Making folders: completely or not at all. A folder is built beside its final name and renamed last."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pocketvae.errors import DataError, OutputExistsError
-from pocketvae.system.files import check_output, is_stream, naming_output, sha256_bytes, sha256_file
+from pocketvae.system.files import check_output, is_stream, naming_output, sync
 from pocketvae.system.leftovers import settled_on_error
 from pocketvae.system.locks import Lock, lock_folder, locked
 
@@ -24,16 +21,21 @@ from pocketvae.system.locks import Lock, lock_folder, locked
 _MARKER = ".pocketvae-unfinished"
 # What the names of folders that are being made end with.
 _BEING_MADE = (".partial", ".unfinished")
-# Of files that others changed or added, in a message.
-_MOST_NAMES = 3
+# Files that are synced one by one; of more, everything is synced at once, which is faster.
+_MOST_SYNCED = 1000
 
 
 @contextlib.contextmanager
-def staged_directory(final: Path, *, force: bool) -> Iterator[Path]:
+def staged_directory(final: Path, *, force: bool, check_old: Callable[[], None] = lambda: None) -> Iterator[Path]:
     """Yields an empty folder beside `final` that becomes `final` when the block ends well.
 
     On an error or an interruption the folder is removed and `final` is what it was before. What a killed process left
     there for the same `final` is removed first.
+
+    Args:
+        final: What to make.
+        force: Replace `final` if it exists.
+        check_old: Called before that: raises where `final` may not be replaced, for what was added to it meanwhile.
 
     Raises:
         OutputExistsError: `final` exists and `force` is off, or another process is making it or the folder around it.
@@ -52,7 +54,7 @@ def staged_directory(final: Path, *, force: bool) -> Iterator[Path]:
             lock = lock_folder(staging)
         try:
             yield staging
-            _replace_directory(staging, final, force=force)
+            _replace_directory(staging, final, force=force, check_old=check_old)
         finally:
             lock.release()
 
@@ -91,13 +93,10 @@ def _clear_remains(final: Path) -> None:
             continue
         except BlockingIOError as e:
             raise OutputExistsError(f"another process is making {final}: wait for it, or choose another output") from e
-        shutil.rmtree(entry, ignore_errors=True)
+        _remove(entry)
     for entry in (entry for entry in remains if entry.suffix == ".old"):
-        if not final.exists():
-            # Killed between two renames: the folder that was about to be replaced is all that there is.
-            entry.replace(final)
-        else:
-            _remove(entry)
+        # Where nothing has taken its place, it was killed between two renames.
+        _settle_aside(entry, final)
 
 
 def _is_remnant(name: str, final: str) -> bool:
@@ -125,11 +124,11 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
     """
     check_output(final, force=force)
     final = _folder(final)
+    with _in_turn(final):
+        _clear_remains(final)
+        check_output(final, force=force)
+    check_unfinished(final, force=force, resume=resume, milestone=milestone)
     staging = unfinished_directory(final)
-    if (staging / milestone).exists() and not resume and not force:
-        raise OutputExistsError(
-            f"{staging} holds an interrupted run: pass --resume to continue it, or --force to start over"
-        )
     with _naming_unfinished(final):
         staging.mkdir(exist_ok=True)
     with locked(staging):
@@ -148,6 +147,19 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
             yield staging
             marker.unlink(missing_ok=True)
             _replace_directory(staging, final, force=force)
+
+
+def check_unfinished(final: Path, *, force: bool, resume: bool, milestone: str) -> None:
+    """Refuses, before any expensive work, to begin anew where there is something to go on with.
+
+    Raises:
+        OutputExistsError: an unfinished folder of `final` holds `milestone`, and neither `resume` nor `force` is on.
+    """
+    staging = unfinished_directory(final)
+    if (staging / milestone).exists() and not resume and not force:
+        raise OutputExistsError(
+            f"{staging} holds an interrupted run: pass --resume to continue it, or --force to start over"
+        )
 
 
 def _keep_progress(staging: Path, milestone: str) -> str | None:
@@ -281,27 +293,62 @@ def _empty(folder: Path, *, but: Path) -> None:
             entry.unlink()
 
 
-def _replace_directory(staging: Path, final: Path, *, force: bool) -> None:
+def _replace_directory(
+    staging: Path, final: Path, *, force: bool, check_old: Callable[[], None] = lambda: None
+) -> None:
+    _sync(staging)
     # Renaming onto a non-empty folder fails on POSIX, so the old one steps aside first and is deleted last; nobody
     # may look meanwhile and take it for what a killed process left.
     with locked(final.parent, wait=True):
         check_output(final, force=force)
         if not final.exists():
             staging.replace(final)
-            return
-        aside = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
-        with settled_on_error(partial(_settle_aside, aside, final)):
-            final.replace(aside)
-            staging.replace(final)
-            _remove(aside)
+        else:
+            check_old()
+            aside = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
+            with settled_on_error(partial(_settle_aside, aside, final)):
+                final.replace(aside)
+                staging.replace(final)
+                _settle_aside(aside, final)
+        _sync_names(final.parent)
 
 
 def _settle_aside(aside: Path, final: Path) -> None:
     """Removes what stepped aside; puts it back where nothing has taken its place."""
-    if final.exists():
-        _remove(aside)
-    elif aside.exists():
-        aside.replace(final)
+    if not final.exists():
+        if aside.exists():
+            aside.replace(final)
+        return
+    # Under a name that is never put back: whoever is killed now leaves half of it.
+    remains = aside.with_suffix(".partial")
+    with contextlib.suppress(FileNotFoundError):
+        aside.replace(remains)
+    _remove(remains)
+
+
+def _sync(folder: Path) -> None:
+    """Writes a folder to the disk: a power cut after its renaming must not leave it with empty files."""
+    paths = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+    if len(paths) > _MOST_SYNCED and hasattr(os, "sync"):
+        os.sync()
+        return
+    for path in paths:
+        with contextlib.suppress(OSError):
+            sync(path)
+    for place, _, _ in os.walk(folder):
+        _sync_names(Path(place))
+
+
+def _sync_names(folder: Path) -> None:
+    """Writes a folder's list of names to the disk, where the system does that apart."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _remove(path: Path) -> None:
@@ -309,63 +356,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def file_hashes(files: Mapping[str, str | bytes]) -> dict[str, str]:
-    """Returns the SHA-256 of each file by its path: what a folder's record of them holds as `files`."""
-    contents = {path: item if isinstance(item, bytes) else item.encode() for path, item in files.items()}
-    return {path: sha256_bytes(content) for path, content in contents.items()}
-
-
-def recorded_hashes(folder: Path, record: str) -> dict[str, str]:
-    """Returns the SHA-256 of each file that was written into a folder, of its record the empty one.
-
-    Args:
-        folder: Which may not be there.
-        record: Name of the file in it that holds them; where it has none, nothing else is known.
-    """
-    try:
-        written: dict[str, str] = dict(json.loads((folder / record).read_bytes())["files"])
-    except (OSError, ValueError, LookupError, TypeError):
-        written = {}
-    return {**written, record: ""}
-
-
-def check_untouched(
-    folder: Path, written: Mapping[str, str], made: Collection[str] = (), advice: str = "choose another folder"
-) -> None:
-    """Checks that a folder may be replaced: what others have made of it would be lost.
-
-    Args:
-        folder: Which may not be there.
-        written: SHA-256 of each file that was written into it, by its path with forward slashes; empty where it is not
-            known.
-        made: Names of what tools leave in it, which does not count.
-        advice: What to do instead.
-
-    Raises:
-        OutputExistsError: it is a file, or files and folders in it were changed or added.
-    """
-    if not folder.exists():
-        return
-    known = {parent.as_posix() for path in written for parent in PurePosixPath(path).parents}
-    found = list(_touched(folder, written, known, made)) if folder.is_dir() else [folder.name]
-    if found:
-        more = f" and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else ""
-        raise OutputExistsError(
-            f"{folder} has files of yours, which --force would delete: {', '.join(found[:_MOST_NAMES])}{more}; {advice}"
-        )
-
-
-def _touched(
-    folder: Path, written: Mapping[str, str], known: Collection[str], made: Collection[str], place: str = ""
-) -> Iterator[str]:
-    """Yields what is not as it was written, and what is of others: of a folder of theirs its name alone."""
-    for path in sorted((folder / place).iterdir()):
-        name = f"{place}{path.name}"
-        if path.name in made:
-            continue
-        if name in known and path.is_dir() and not path.is_symlink():
-            yield from _touched(folder, written, known, made, f"{name}/")
-        elif name not in written or not path.is_file() or written[name] not in ("", sha256_file(path)):
-            yield name

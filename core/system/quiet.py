@@ -24,8 +24,10 @@ def captured_stderr() -> Iterator[Held]:
     """Keeps what native code writes to stderr, for who wants to read it; nothing of it is printed."""
     kept = Held()
     with _LOCK, tempfile.TemporaryFile() as file:
-        sys.stderr.flush()
-        saved = os.dup(2)
+        saved = _saved()
+        if saved is None:
+            yield kept
+            return
         os.dup2(file.fileno(), 2)
         try:
             yield kept
@@ -40,8 +42,10 @@ def captured_stderr() -> Iterator[Held]:
 def quiet_stderr() -> Iterator[None]:
     """Holds back what native code writes to stderr, and prints it if the block fails."""
     with _LOCK, tempfile.TemporaryFile() as held:
-        sys.stderr.flush()
-        saved = os.dup(2)
+        saved = _saved()
+        if saved is None:
+            yield
+            return
         os.dup2(held.fileno(), 2)
         try:
             yield
@@ -53,3 +57,13 @@ def quiet_stderr() -> Iterator[None]:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+
+
+def _saved() -> int | None:
+    """Returns a copy of stderr's descriptor; None in a program without one, as of `pythonw`."""
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        return os.dup(2)
+    except OSError:
+        return None

@@ -13,7 +13,7 @@ from pocketvae.export.guide.page import image_values
 from pocketvae.export.guide.parts import Part
 from pocketvae.reporting.templates import render
 from pocketvae.spec import Format
-from pocketvae.system.folders import check_untouched, file_hashes, recorded_hashes
+from pocketvae.system.written import check_untouched, file_hashes, recorded_hashes
 from pocketvae.version import VERSION
 
 PACKAGE = "pocketvae.export.app"

@@ -13,7 +13,8 @@ from pocketvae.portability.ethos_u import EthosU
 from pocketvae.portability.vela import VELA_VERSION, compile_for
 from pocketvae.spec import Component, Format, Precision, TensorSpec
 from pocketvae.system.files import check_output, write_text
-from pocketvae.system.folders import check_untouched, staged_directory
+from pocketvae.system.folders import staged_directory
+from pocketvae.system.written import check_untouched
 
 _BYTES_IN_A_LINE = 16
 _CHOICE = (Precision.INT8_IO, Precision.INT8, Precision.FLOAT32)

@@ -20,7 +20,7 @@ from pocketvae.vae_spec import DataKind, VaeSpec
 Splits: TypeAlias = ImageSplits | ValueSplits
 
 
-def check_source(source: str) -> None:
+def check_source(source: str, option: str = "--data") -> None:
     """Checks, before any model is loaded, that there is something to read.
 
     Raises:
@@ -28,7 +28,7 @@ def check_source(source: str) -> None:
     """
     if source != MNIST and not located(source).exists():
         raise DataError(
-            f"--data must be 'mnist', a folder of images, or an .npz, .npy, .csv or idx file, or "
+            f"{option} must be 'mnist', a folder of images, or an .npz, .npy, .csv or idx file, or "
             f"recordings of sequences, got {source}, which does not exist"
         )
 

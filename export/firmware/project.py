@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from pocketvae.portability.ethos_u import EthosU
 from pocketvae.portability.tflm import require_tflm
 from pocketvae.portability.vela import require_vela
 from pocketvae.system.files import check_output, write_text
-from pocketvae.system.folders import check_untouched, file_hashes, recorded_hashes, staged_directory
+from pocketvae.system.folders import staged_directory
+from pocketvae.system.written import check_untouched, file_record, recorded_hashes
 
 # By which a folder is known as a project of this command.
 MARKER = "pocketvae-firmware.json"
@@ -81,7 +81,7 @@ def write_firmware(
         result = run_here(staging, firmware.kernels) if check else None
         files[_README] = readme(firmware, bundle.manifest, result)
         write_text(staging / _README, files[_README])
-        write_text(staging / MARKER, json.dumps({"files": file_hashes(files)}, indent=2, sort_keys=True) + "\n")
+        write_text(staging / MARKER, file_record(files))
     return firmware, result
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from pocketvae.reporting.templates import render
 from pocketvae.runtimes.base import quantize
 from pocketvae.spec import Format, TensorSpec
 from pocketvae.system.files import check_output, write_bytes
-from pocketvae.system.folders import check_untouched, file_hashes, recorded_hashes, staged_directory
+from pocketvae.system.folders import staged_directory
+from pocketvae.system.written import check_untouched, file_record, recorded_hashes
 from pocketvae.vae_spec import LOG_VAR_ENDING, MEAN_ENDING
 
 _PACKAGE = "pocketvae.parity"
@@ -129,7 +129,7 @@ def write_android_test(bundle: Bundle, folder: Path, *, force: bool = False) -> 
         raise SpecError(f"no file of the bundle can be tested on Android: {reasons}")
     page = render("pocketvae.export.guide", "android_test.md.j2", _values(bundle, cases, left_out))
     files = {**android_test_files(bundle, cases), "README.md": page}
-    record = json.dumps({"files": file_hashes(files)}, indent=2, sort_keys=True) + "\n"
+    record = file_record(files)
     with staged_directory(folder, force=force) as staging:
         for path, content in {**files, ANDROID_TEST_NAME: record}.items():
             (staging / path).parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,8 @@ from pocketvae.errors import SpecError
 from pocketvae.reporting.templates import render
 from pocketvae.spec import Component, Format, TensorSpec
 from pocketvae.system.files import check_output, write_bytes, write_text
-from pocketvae.system.folders import check_untouched, file_hashes, recorded_hashes, staged_directory
+from pocketvae.system.folders import staged_directory
+from pocketvae.system.written import check_untouched, file_hashes, recorded_hashes
 
 _README, _RECORD = "README.md", "pocketvae-models.json"
 # The configuration that Triton reads: its types by those of a tensor.

@@ -6,7 +6,7 @@ import pytest
 
 from pocketvae.export.firmware.project import MARKER
 from pocketvae.portability.tflm import tflm_step
-from pocketvae.system.folders import file_hashes
+from pocketvae.system.written import file_hashes
 
 
 def test_bad_input_is_one_line(refused, tmp_path, bundles):

@@ -54,6 +54,17 @@ def test_verify_writes_all_of_its_files(command, devices, fleet_file, bundles, t
     assert "- d2 (pixel-6): lost: the cable was pulled" in outs["markdown"].read_text()
 
 
+def test_a_device_whose_worst_inputs_cannot_be_written_is_not_lost(command, devices, fleet_file, bundles, tmp_path):
+    bundle, worst = bundles.make_bundle(tmp_path / "b"), tmp_path / "worst"
+    worst.mkdir()
+    (worst / "d3").write_text("in the way")
+    with devices.simulated({}):
+        done = command("verify", bundle, "--targets", fleet_file, "--save-worst", worst, "--quiet")
+    assert done.code == 0
+    assert "d3: the worst inputs could not be written" in done.out
+    assert (worst / "d2").is_dir()
+
+
 def test_bench_names_outliers(command, devices, fleet_file, bundles, tmp_path):
     bundle, page, result = bundles.make_bundle(tmp_path / "b"), tmp_path / "b.html", tmp_path / "b.json"
     with devices.simulated({"d4": devices.Behaviour(times=3.0)}):

@@ -27,6 +27,18 @@ def test_a_file_of_the_bundle_is_not_replaced(bundle, refused, name):
     assert content(bundle) == before
 
 
+@pytest.mark.parametrize("name", ["run.json", "decoder.keras", "metrics.jsonl"])
+def test_a_file_of_a_run_is_not_replaced(bundle, refused, command, tmp_path, name):
+    run = tmp_path / "run"
+    run.mkdir()
+    for own in ("run.json", "decoder.keras", "metrics.jsonl"):
+        (run / own).write_text(own)
+    refused("which is part of the run run: choose another file", "verify", bundle, "--json", run / name)
+    assert (run / name).read_text() == name
+    assert command("verify", bundle, "--json", run / "verify.json").code == 0
+    assert command("verify", bundle, "--json", run / "verify.json").code == 0
+
+
 def test_a_file_beside_them_is_written(bundle, command):
     assert command("verify", bundle, "--json", bundle / "verify.json").code == 0
     assert command("verify", bundle, "--json", bundle / "verify.json").code == 0

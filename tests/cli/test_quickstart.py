@@ -9,6 +9,8 @@ import pocketvae.benchmarks
 import pocketvae.export
 import pocketvae.train
 from pocketvae.bundle.run import open_run
+from pocketvae.errors import SpecError
+from pocketvae.progress import Progress
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +22,7 @@ def stages(monkeypatch, tiny_run, tiny_bundle, tiny_config):
 
     class Stages:
         ends_in = "verify"
+        is_refused = False
 
     def reach(name):
         done.append(name)
@@ -28,7 +31,10 @@ def stages(monkeypatch, tiny_run, tiny_bundle, tiny_config):
             error.add_note("run.unfinished keeps the progress: continue with --resume")
             raise error
 
-    def train(*, out, resume, **_):
+    def train(*, out, resume, progress, **_):
+        if Stages.is_refused:
+            raise SpecError("threads must be between 1 and 2")
+        progress(Progress(stage="training", done=1, total=2))
         reach(f"train resume={resume}")
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(tiny_run, out)
@@ -81,7 +87,10 @@ def test_one_that_ended_is_kept_without_force_and_replaced_with_it(stages, refus
     (tmp_path / "q" / "report.html").write_text("done")
     refused("q exists: choose another --out", "quickstart", "--out", tmp_path / "q")
     del stages.done[:]
-    stages.ends_in = "train"
+    stages.is_refused = True
+    refused("threads must be between", "quickstart", "--out", tmp_path / "q", "--force")
+    assert (tmp_path / "q" / "report.html").read_text() == "done"
+    stages.is_refused, stages.ends_in = False, "train"
     command("quickstart", "--out", tmp_path / "q", "--force")
     assert stages.done == ["train resume=False"]
     assert not (tmp_path / "q" / "report.html").exists()

@@ -163,6 +163,33 @@ def test_force_does_not_delete_what_is_not_pocketvae_s(refused, tmp_path, words)
     assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
 
 
+@pytest.mark.parametrize(
+    ("words", "marker"),
+    [
+        (("train", "--data", "mnist"), "run.json"),
+        (("distil", "somewhere", "--speedup", "2"), "distilled.json"),
+        (("generate", "somewhere"), "request.json"),
+        (("decompress", "somewhere", "x.pvae"), "decompressed.json"),
+    ],
+)
+def test_force_does_not_delete_what_was_put_beside_it(refused, tmp_path, words, marker):
+    (tmp_path / "out" / "bundle").mkdir(parents=True)
+    (tmp_path / "out" / marker).touch()
+    (tmp_path / "out" / "mine.txt").write_text("precious")
+    said = "out has files of yours, which --force would delete: bundle, mine.txt; move what you need"
+    refused(said, *words, "--force", "--out", tmp_path / "out")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
+
+
+def test_force_of_a_page_does_not_either(refused, bundles, tmp_path):
+    (tmp_path / "site").mkdir()
+    for name in ("noise.bin", "index.html", "mine.txt"):
+        (tmp_path / "site" / name).touch()
+    bundle = bundles.make_bundle(tmp_path / "b")
+    said = "site has files of yours, which --force would delete: mine.txt"
+    refused(said, "explore", bundle, "--export-dir", tmp_path / "site", "--force")
+
+
 @pytest.mark.parametrize("name", ["run", "bundle"])
 def test_force_of_quickstart_does_not_either(refused, tmp_path, name):
     (tmp_path / name).mkdir()
@@ -174,6 +201,24 @@ def test_force_of_quickstart_does_not_either(refused, tmp_path, name):
 def test_quickstart_into_a_file(refused, tmp_path):
     (tmp_path / "out").write_text("a file")
     refused("out", "quickstart", "--out", tmp_path / "out", "--force")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--components", "decoder"), "--calibrate-scores fits the threshold of a scorer: add it to --components"),
+        (("--components", "decoder,encoder,scorer"), "fits a threshold, but the files have to be calibrated too"),
+        (
+            ("--components", "decoder,encoder,scorer", "--data", "mnist"),
+            "--calibrate-scores must be 'mnist', a folder of .*, got nothing.npy, which does not exist",
+        ),
+    ],
+)
+def test_normal_items_that_are_of_no_use_are_told_before_a_model_is_read(refused, tmp_path, words, message):
+    for name in ("decoder.onnx", "encoder.onnx"):
+        (tmp_path / name).write_bytes(b"not read")
+    models = ("--decoder", tmp_path / "decoder.onnx", "--encoder", tmp_path / "encoder.onnx")
+    refused(message, "export", *models, "--calibrate-scores", "nothing.npy", *words, "--out", tmp_path / "out")
 
 
 def test_export_of_something_else(refused, tmp_path):
@@ -352,6 +397,14 @@ def test_bench_refuses_for_this_machine_before_it_times_another(
 
     monkeypatch.setattr(benchmarks, "bench_targets", lambda *_, **__: pytest.fail("another target was timed"))
     refused(message, "bench", bundles.make_bundle(tmp_path / "b"), "--targets", "host,node", *options)
+
+
+def test_bench_knows_what_to_recommend_before_it_times(refused, tmp_path, bundles, monkeypatch):
+    from pocketvae import benchmarks
+
+    bundle = bundles.make_bundle(tmp_path / "b")
+    monkeypatch.setattr(benchmarks, "bench_bundle", lambda *_, **__: pytest.fail("it was timed"))
+    refused("the bundle has no scorer to recommend", "bench", bundle, "--recommend", "--component", "scorer")
 
 
 def test_bench_reads_the_limits_of_parity_before_it_times(refused, tmp_path, bundles, monkeypatch):

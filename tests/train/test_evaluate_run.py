@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -67,6 +69,20 @@ def test_the_command_prints_and_writes_its_figures(small_run, small_npz, tmp_pat
     assert "-log p(x), 50 importance samples" in out
     assert f"{document['log_likelihood']['negative_log_likelihood_nats']:.2f}" in out
     assert "bits/dim" in out
+
+
+def test_figures_are_printed_before_a_disk_can_be_full(small_run, small_npz, tmp_path, capsys, monkeypatch):
+    from pocketvae.system import files
+
+    def full(path, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(files, "write_text", full)
+    words = ["evaluate", small_run, "--data", small_npz, "--importance-samples", 2, "--images", 9]
+    assert main([str(word) for word in (*words, "--json", tmp_path / "e.json")]) == 2
+    printed = capsys.readouterr()
+    assert "-log p(x), 2 importance samples" in printed.out
+    assert "No space left on device" in printed.err
 
 
 @pytest.mark.parametrize(

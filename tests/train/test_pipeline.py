@@ -293,6 +293,32 @@ def test_the_command_says_where_an_interrupted_training_is_kept(tmp_path, unfini
     assert "interrupted; run.unfinished keeps the progress: continue with --resume" in capsys.readouterr().err
 
 
+def test_an_unfinished_training_is_refused_before_its_data_are_read(unfinished, capsys):
+    other = [word if not word.endswith("small.npz") else "nothing.npz" for word in unfinished]
+    refused(capsys, "run.unfinished holds an interrupted run: pass --resume to continue it", other)
+    words = [*other, "--resume", "--set", "learning_rate=0.01"]
+    refused(capsys, "started with learning_rate = 0.002 (now 0.01): resume it with the same configuration", words)
+
+
+def test_a_run_that_was_killed_before_its_last_line_has_it(tmp_path, small_npz, small_config, monkeypatch):
+    from pocketvae.train import pipeline
+
+    lines, write = [], pipeline._write_metrics
+
+    def killed(state, folder):
+        lines.append(len(state.epochs))
+        if lines == [1, 2]:
+            raise KeyboardInterrupt
+        write(state, folder)
+
+    monkeypatch.setattr(pipeline, "_write_metrics", killed)
+    options = {"source": str(small_npz), "out": tmp_path / "run", "config": small_config(), "preset": "x"}
+    with pytest.raises(KeyboardInterrupt):
+        train(**options)
+    train(**options, resume=True)
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
+
+
 @pytest.fixture
 def break_step(monkeypatch):
     """Makes the loss of one step NaN."""

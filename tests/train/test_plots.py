@@ -81,9 +81,14 @@ def test_the_bound_of_the_epochs_that_have_one_is_drawn():
     assert curves_png(bounded) != curves_png(epochs)
 
 
-def test_a_missing_matplotlib_is_named(monkeypatch):
-    from pocketvae.train.plots import curves_png
+def test_a_missing_matplotlib_is_named_before_training_and_after(monkeypatch):
+    from pocketvae.train.plots import check_plots, curves_png
 
+    check_plots()
+    said = re.escape(f"matplotlib is not installed: run {install_command('train')}")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(TargetError, match=re.escape(f"matplotlib is not installed: run {install_command('train')}")):
+    with pytest.raises(TargetError, match=said):
         curves_png([])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(TargetError, match=said):
+        check_plots()

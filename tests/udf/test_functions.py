@@ -1,5 +1,6 @@
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from pocketvae import udf
 from pocketvae.blocks.cluster import Cluster, connected
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.udf.opened import opened
 from pocketvae.vae_spec import Condition, DataKind, VaeSpec, vector_latent
 
 COUNT = 150
@@ -453,3 +455,14 @@ def test_spark_maps_it_over_partitions(place, frame, tmp_path):
                 np.testing.assert_array_equal(np.array(row["z_mean"], np.float32), expected[row["key"]])
     finally:
         spark.stop()
+
+
+def test_a_bundle_that_was_exported_again_is_opened_again(tmp_path, bundles):
+    path = str(bundles.make_bundle(tmp_path / "b"))
+    first = opened(path)
+    assert opened(path) is first
+    shutil.rmtree(path)
+    bundles.make_bundle(tmp_path / "b", vae=VaeSpec(data=DataKind.VECTOR, data_shape=(36,), latents=vector_latent(3)))
+    second = opened(path)
+    assert (first.vae.data, second.vae.data) == (DataKind.IMAGE, DataKind.VECTOR)
+    assert opened(path) is second

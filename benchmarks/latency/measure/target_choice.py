@@ -45,11 +45,7 @@ def recommend_on_targets(
         SpecError: a target or an artifact is unknown, or the bundle has no artifact of the component.
     """
     chosen, whole = [make_target(name) for name in targets], opened(bundle)
-    artifacts = tuple(
-        item for item in config.chosen(whole.manifest.artifacts) if item.component is constraints.component
-    )
-    if not artifacts:
-        raise SpecError(f"the bundle has no {constraints.component} to recommend")
+    artifacts = check_component(whole, config, constraints)
     some = Bundle(path=whole.path, manifest=replace(whole.manifest, artifacts=artifacts, failures=()))
     limits = read_limits(whole.path, None)
     limits.check(whole.manifest.artifacts)
@@ -60,6 +56,20 @@ def recommend_on_targets(
     found = tuple(_recommend(target.name, artifacts, verify, times.elsewhere, constraints) for target in chosen)
     lost = tuple(item for item in verify.not_run if item not in times.not_run)
     return replace(times, on_targets=found, not_run=(*times.not_run, *lost))
+
+
+def check_component(bundle: Bundle, config: BenchConfig, constraints: Constraints) -> tuple[ArtifactRecord, ...]:
+    """Returns the artifacts of which one is recommended.
+
+    Raises:
+        SpecError: there is none, or an artifact is unknown.
+    """
+    artifacts = tuple(
+        item for item in config.chosen(bundle.manifest.artifacts) if item.component is constraints.component
+    )
+    if not artifacts:
+        raise SpecError(f"the bundle has no {constraints.component} to recommend")
+    return artifacts
 
 
 def _recommend(

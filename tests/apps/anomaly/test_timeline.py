@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from pocketvae import apps
 from pocketvae.cli.main import main
 from pocketvae.reporting.timeline_chart import Row, TimelineChart
 
@@ -76,11 +77,15 @@ def test_windows_with_an_anomaly_are_not_calibrated_with(sequence_bundle, record
         (["normal.csv", "--truth", "fault", "--channels", "fault,a,b,c,d,e"], "which --channels takes for a channel"),
         (["items.npy", "--truth", "fault"], "are for recordings of time steps"),
         (["items.npy", "--timeline", "t.svg"], "--timeline is for recordings, but items.npy is not one"),
+        (["items.npy", "--normal", "nothing.npy"], "nothing.npy, which does not exist"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(sequence_bundle, recordings, capsys, words, message):
+def test_what_cannot_be_compared_is_refused_before_it_is_scored(
+    sequence_bundle, recordings, capsys, monkeypatch, words, message
+):
     np.save("items.npy", np.random.default_rng(1).uniform(0.4, 0.6, (60, _STEPS, 6)).astype(np.float32))
     assert _score(sequence_bundle, "normal.csv", "--truth", "fault", "--calibrate") == 0
+    monkeypatch.setattr(apps, "image_features", lambda *_, **__: pytest.fail("it was scored"), raising=False)
     assert _score(sequence_bundle, *words) == 2
     assert message in capsys.readouterr().err
 

@@ -307,6 +307,27 @@ def test_what_cannot_be_compressed_is_refused(bundle, tables, grey_images):
         compress_lossless(tables, np.zeros((1, 7, 6, 1), np.uint8))
 
 
+def test_only_pixels_are_compressed(bundle, tables, grey_images):
+    # Their checksum would be that of other bytes, and no file could be read again.
+    some = grey_images[:3]
+    for images in (some.astype(np.int64), some / np.float32(255), some[..., 0], some[:0]):
+        with pytest.raises(DataError, match=r"images must be \[N, H, W, 1\] uint8, got \["):
+            compress_lossless(tables, images)
+    real = some / np.float32(255)
+    with pytest.raises(DataError, match="images must be uint8 pixels of 0 to 255, got float32"):
+        fit_tables(bundle, real, None, PixelTraining(steps=1))
+    for call in (
+        lambda items: compress_lossy(bundle, tables, items, Choice()),
+        lambda items: apps.encode_images(bundle, items, Choice()),
+        lambda items: apps.reconstruct(bundle, items, Choice()),
+        lambda items: apps.image_features(bundle, items, Choice(), apps.Sampling()),
+    ):
+        with pytest.raises(DataError, match="images must be uint8 pixels of 0 to 255, got float32"):
+            call(source(real))
+        with pytest.raises(DataError, match="at least one image is needed, got none"):
+            call(source(some[:0]))
+
+
 def test_damaged_tables_are_refused(tables_path, tmp_path):
     data = (tables_path / "codec.npz").read_bytes()
     with pytest.raises(

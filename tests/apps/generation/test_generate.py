@@ -94,6 +94,19 @@ def test_an_interrupted_folder_is_gone_on_with(path, tmp_path):
     assert json.loads((out / "request.json").read_text())["count"] == 200
 
 
+def test_images_that_a_power_cut_has_emptied_are_made_again(path, tmp_path):
+    request, out = GenerateRequest(count=200), tmp_path / "folder"
+    with pytest.raises(KeyboardInterrupt):
+        generate_to(path, request, out, progress=stop_after(3))
+    unfinished = tmp_path / "folder.unfinished"
+    (unfinished / "000100.png").write_bytes(b"")
+    whole = (unfinished / "000150.png").read_bytes()
+    (unfinished / "000150.png").write_bytes(whole[: len(whole) // 2])
+    generate_to(path, request, out, resume=True)
+    for number, image in enumerate(all_images(path, request)):
+        assert np.array_equal(np.asarray(Image.open(out / f"{number:06d}.png")), image[..., 0])
+
+
 def test_an_interrupted_array_leaves_nothing(path, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         generate_to(path, GenerateRequest(count=200), tmp_path / "images.npz", progress=stop_after(2))

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from pocketvae import benchmarks
 from pocketvae.benchmarks import verify_bundle
 from pocketvae.benchmarks.drift import drift, repeats
 from pocketvae.benchmarks.drift.control import four_bit
@@ -154,7 +155,8 @@ def test_images_of_another_shape_are_refused(tmp_path, bundles):
         (["--thorough", "--data", "mnist"], "the images must be (6, 6, 1)"),
     ],
 )
-def test_what_cannot_be_tested_is_refused(tmp_path, bundles, capsys, words, message):
+def test_what_cannot_be_tested_is_refused_before_anything_runs(tmp_path, bundles, capsys, monkeypatch, words, message):
+    monkeypatch.setattr(benchmarks, "verify_in_detail", lambda *_, **__: pytest.fail("it was verified"), raising=False)
     bundle = bundles.make_bundle(tmp_path / "b")
     assert main(["verify", str(bundle), "--quiet", *words]) == 2
     assert message in capsys.readouterr().err

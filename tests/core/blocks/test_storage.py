@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
+from pocketvae.blocks import storage as storages
 from pocketvae.blocks.plan import plan
 from pocketvae.blocks.storage import Storage, is_address
 from pocketvae.blocks.work_folder import WorkFolder, WorkManifest, write_result
@@ -104,3 +105,20 @@ def test_files_and_folders_are_copied_here(address, tmp_path):
     assert Storage(f"{address}/deep/b").fetch(tmp_path / "here").read_bytes() == b"bee"
     with pytest.raises(DataError, match="gone does not exist"):
         Storage(f"{address}/gone").fetch(tmp_path)
+
+
+@pytest.mark.parametrize("largest", [100, 1])
+def test_an_object_that_cannot_be_written_whole_leaves_the_old_one(address, tmp_path, monkeypatch, largest):
+    # Of an object store: closing completes what is there of an object, and nothing can be renamed.
+    monkeypatch.setattr(storages, "_OBJECT_STORES", ("local",))
+    monkeypatch.setattr(storages, "_LARGEST_COPY", largest)
+    (tmp_path / "o").mkdir()
+    place = Storage(address)
+    place.write("a", b"one")
+    with pytest.raises(TypeError):
+        place.write("a", "no content")
+    place.write("b", b"two")
+    place.write("b", b"three")
+    kept = ["a", "b"] if largest > 1 else ["b"]
+    assert (sorted(path.name for path in (tmp_path / "o").iterdir()), place.read("b")) == (kept, b"three")
+    assert place.read("a") == b"one" if largest > 1 else not place.is_there("a")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,3 +30,20 @@ def test_events_that_no_window_looks_at_are_none(events, seen):
         truth=(truth,),
     )
     assert timeline.events() == tuple(Event(recording=0, first=first, last=last) for first, last in seen)
+
+
+def test_windows_of_many_recordings_are_told_apart_by_their_own_truth():
+    truth = tuple(np.arange(6) == number % 7 for number in range(20))
+    # Neither in order, nor of all recordings.
+    recordings = np.array([13, 2, 13, 0, 19, 2], np.int32)
+    timeline = Timeline(
+        names=tuple(map(str, range(20))),
+        recordings=recordings,
+        starts=np.array([3, 0, 5, 0, 4, 2], np.int64),
+        length=1,
+        truth=truth,
+    )
+    expected = [bool(truth[number][start]) for number, start in zip(recordings, timeline.starts, strict=True)]
+    assert timeline.anomalous().tolist() == expected
+    assert replace(timeline, truth=None).anomalous().tolist() == [False] * 6
+    assert [(event.recording, event.first) for event in timeline.events()] == [(0, 0), (2, 2)]

@@ -42,6 +42,10 @@ def test_windows_are_the_same_wherever_their_recordings_lie(tmp_path):
         assert (made.shape, len(made), made.nbytes) == (whole.shape, len(whole), whole.nbytes)
         for indices in (slice(None), slice(3, 20), np.array([30, 2, 2, 17]), np.array([], np.intp)):
             np.testing.assert_array_equal(made[indices], whole[indices])
+        for few in (0, 100):  # windows of a recording that are copied one by one
+            with pytest.MonkeyPatch.context() as changed:
+                changed.setattr(window_values, "_FEW", few)
+                np.testing.assert_array_equal(made[np.array([30, 2, 2, 17])], whole[[30, 2, 2, 17]])
         np.testing.assert_array_equal(made[5], whole[5])
         np.testing.assert_array_equal(np.asarray(made.select(slice(1, None, 3))), whole[1::3])
         np.testing.assert_array_equal(np.concatenate([block for _, block in value_blocks(made)]), whole)

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pocketvae import Optimizations, open_runner
+from pocketvae.bundle.demo import demo_folder
 from pocketvae.errors import ParityError, SpecError
 from pocketvae.runtimes.base import Runner, dequantize, quantize
 from pocketvae.spec import Format, Quantization, TensorSpec
@@ -12,6 +13,11 @@ from pocketvae.spec import Format, Quantization, TensorSpec
 @pytest.fixture
 def decoder(tmp_path, bundles):
     return bundles.make_bundle(tmp_path / "b") / "decoder.float32.onnx"
+
+
+@pytest.fixture
+def demo_generator():
+    return demo_folder() / "generator.float32.onnx"
 
 
 @pytest.fixture(params=[Format.TFLITE, Format.ONNX])
@@ -68,6 +74,17 @@ def test_an_open_batch_runs_any_and_fills_the_last_one(tmp_path, bundles):
             assert runner.inputs["z"].shape == (batch, bundles.LATENT)
             images = runner.run_samples({"z": z})["image"]
         np.testing.assert_allclose(images.reshape(7, -1), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "indices", "found"),
+    [(3, 5, "3 of 'seed', 5 of 'index'"), (5, 3, "5 of 'seed', 3"), (0, 0, "0 of 'seed'")],
+)
+def test_inputs_of_several_lengths_are_refused_and_not_filled_up(demo_generator, seeds, indices, found):
+    with open_runner(demo_generator, Format.ONNX) as runner:
+        feed = {"seed": np.zeros(seeds, np.int32), "index": np.zeros(indices, np.int32)}
+        with pytest.raises(SpecError, match=f"must be as many samples of every input, and at least one, got {found}"):
+            runner.run_samples(feed)
 
 
 def test_a_batch_that_the_file_has_not_got_is_refused_at_once(decoder):

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -180,7 +181,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_same_
     path = tmp_path / "latents.npz"
     subprocess.run([sys.executable, "-c", script, str(path)], check=False)
     assert [entry.suffix for entry in tmp_path.iterdir()] == [".tmp"]
-    with files.staged_file(path, force=False) as first:
+    with files.staged_file(path, force=True) as first:
         first.write_bytes(b"one")
         # One that is being written is left alone.
         with files.staged_file(path, force=False) as second:
@@ -264,3 +265,29 @@ def test_a_new_file_needs_no_links(tmp_path, monkeypatch):
         files.write_new(tmp_path / "a.bin", b"second")
     assert (tmp_path / "a.bin").read_bytes() == b"first"
     assert names(tmp_path) == ["a.bin"]
+
+
+def test_what_another_process_made_meanwhile_is_not_replaced_without_force(tmp_path):
+    path = tmp_path / "x.npz"
+    with (
+        pytest.raises(OutputExistsError, match="x.npz exists: choose"),
+        files.staged_file(path, force=False),
+    ):
+        path.write_bytes(b"theirs")
+    with pytest.raises(OutputExistsError, match="x.npz exists: choose another output, or pass --force"):
+        files.write_bytes(path, b"mine", force=False)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"theirs"
+    files.write_text(path, "mine", force=True)
+    assert path.read_bytes() == b"mine"
+
+
+def test_a_folder_that_takes_no_files_is_known_before_anything_is_made(tmp_path, monkeypatch):
+    # Root may write everywhere, but on no disk that is read-only.
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    said = r"x.npz cannot be made: .* takes no new files: choose another folder$"
+    for check in (files.check_takes_files, partial(files.check_output, force=True)):
+        with pytest.raises(DataError, match=said):
+            check(tmp_path / "x.npz")
+    (tmp_path / "b").mkdir()
+    files.check_takes_files(tmp_path / "b" / "x.npz")

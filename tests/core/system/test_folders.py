@@ -1,5 +1,3 @@
-import contextlib
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -383,29 +381,51 @@ def test_nothing_waits_to_be_made_inside_a_folder_that_is_being_made(tmp_path):
         begins(folder)
 
 
-@pytest.mark.parametrize(
-    ("changed", "found"),
-    [
-        ("", ""),
-        ("build/x", ""),
-        ("a.txt", "a.txt"),
-        ("b/c/d.bin", "b/c/d.bin"),
-        ("b/x", "b/x"),
-        ("theirs/y", "theirs"),
-        ("record.json", "a.txt, b"),
-    ],
-)
-def test_a_folder_is_replaced_only_as_long_as_every_file_is_as_it_was_written(tmp_path, changed, found):
-    folders.check_untouched(tmp_path / "none", {})
-    files = {"a.txt": "one", "b/c/d.bin": "two"}
-    for name, text in {
-        **files,
-        "record.json": json.dumps({"files": folders.file_hashes(files)}),
-        changed: "mine",
-    }.items():
-        if name:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text(text)
-    refusal = pytest.raises(OutputExistsError, match=f"which --force would delete: {found}; choose another folder")
-    with refusal if found else contextlib.nullcontext():
-        folders.check_untouched(tmp_path, folders.recorded_hashes(tmp_path, "record.json"), {"build"})
+def test_what_was_added_while_the_new_one_was_made_keeps_the_old_one(tmp_path):
+    out = tmp_path / "bundle"
+    out.mkdir()
+    (out / "old").touch()
+
+    def check():
+        if (out / "tables").exists():
+            raise OutputExistsError("tables")
+
+    with pytest.raises(OutputExistsError, match="tables"), folders.staged_directory(out, force=True, check_old=check):
+        (out / "tables").touch()
+    assert {path.name for path in out.iterdir()} == {"old", "tables"}
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_was_half_deleted_by_a_killed_process_does_not_come_back(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").touch()
+    with monkeypatch.context() as killed, folders.staged_directory(out, force=True) as staging:
+        (staging / "new").touch()
+        killed.setattr(folders, "_remove", lambda path: None)
+    (out / "new").unlink()
+    out.rmdir()
+    with folders.staged_directory(out, force=False) as staging:
+        (staging / "newer").touch()
+    assert list(tmp_path.rglob("*")) == [out, out / "newer"]
+
+
+def test_what_was_half_deleted_goes_with_the_next_resumable_directory(tmp_path):
+    (tmp_path / ".run.0a1b2c3d.partial").mkdir()
+    (tmp_path / ".run.0a1b2c3d.partial" / "weights").touch()
+    with folders.resumable_directory(tmp_path / "run", force=False, resume=False, milestone="state") as staging:
+        (staging / "done").touch()
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "run", tmp_path / "run" / "done"]
+
+
+@pytest.mark.parametrize("most", [1000, 1])
+def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch, most):
+    synced = []
+    monkeypatch.setattr(folders, "_MOST_SYNCED", most)
+    monkeypatch.setattr(folders, "sync", lambda path: synced.append((path.name, (tmp_path / "out").exists())))
+    monkeypatch.setattr("os.sync", lambda: synced.append(("all", (tmp_path / "out").exists())), raising=False)
+    with folders.staged_directory(tmp_path / "out", force=False) as staging:
+        (staging / "sub").mkdir()
+        for name in ("a", "sub/b"):
+            (staging / name).touch()
+    assert sorted(synced) == ([("a", False), ("b", False)] if most > 1 else [("all", False)])

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -73,17 +74,19 @@ def test_a_folder_that_stepped_aside_comes_back(tmp_path, monkeypatch):
     final = tmp_path / "bundle"
     final.mkdir()
     (final / "old").touch()
-    settled = []
+    replace = Path.replace
 
-    def stuck(aside):
-        # The new folder could not take its place, and the process is ended here.
-        (final / "new").unlink()
-        final.rmdir()
-        settled.extend(leftovers.settle_all())
+    def stuck(path, target):
+        if path.suffix == ".partial" and target == final:
+            # The new folder cannot take its place, and the process is ended here.
+            assert not final.exists()
+            leftovers.settle_all()
+            raise OSError("stuck")
+        return replace(path, target)
 
-    monkeypatch.setattr(folders, "_remove", stuck)
-    with folders.staged_directory(final, force=True) as staging:
-        (staging / "new").touch()
+    monkeypatch.setattr(Path, "replace", stuck)
+    with pytest.raises(OSError, match="stuck"), folders.staged_directory(final, force=True):
+        pass
     assert [path.name for path in final.iterdir()] == ["old"]
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
