@@ -7,51 +7,31 @@ watches a recording as time goes on, window by window, and knows a window's scor
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pocketvae.apps.anomaly.features import Doubles
-from pocketvae.apps.anomaly.roc import roc_curve
+from pocketvae.apps.anomaly.separation import (
+    Estimate,
+    Flags,
+    auroc_of,
+    average_precision_of,
+    estimates,
+    partial_auroc_of,
+)
 from pocketvae.data.timeline import Timeline
 from pocketvae.errors import DataError
 from pocketvae.numerics.arrays import groups
-from pocketvae.numerics.ranking import auroc
 from pocketvae.spec import STRICT
 
-Flags = npt.NDArray[np.bool_]
-# The share of normal items up to which a partial area is taken, as the DCASE challenge on machine sound takes it.
-FALSE_ALARM_SHARE = 0.1
-_CONFIDENCE = 0.95
-_NORMAL_QUANTILE = 1.96
-# Resamples: of few items many, of many items fewer, so that intervals take seconds.
-_MOST_RESAMPLES, _FEWEST_RESAMPLES, _RESAMPLED_ITEMS = 1000, 200, 2_000_000
 # Neighbouring windows resemble each other: resampled one by one, they would make intervals too narrow. Where they share
-# time steps, what is resampled is as long as two windows at least, and too few of these say nothing.
-_MOST_BLOCKS, _FEWEST_BLOCKS = 50, 5
+# time steps, what is resampled is as long as two windows at least.
+_MOST_BLOCKS = 50
 _WINDOWS_LONG = 2
 _DAY_S = 86_400.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A figure with its interval.
-
-    Attributes:
-        value: On all items.
-        low: Lower end of the interval of 95 %, by the bootstrap; 0 where overlapping windows are too few for one.
-        high: Its upper end; 1 where they are.
-    """
-
-    __pydantic_config__ = STRICT
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,38 +90,6 @@ class Detection:
     alarms: Alarms | None = None
 
 
-def average_precision(normal: Doubles, anomalous: Doubles) -> float:
-    """Returns the area under the precision-recall curve as a sum over thresholds, without interpolation.
-
-    Args:
-        normal: `[N]` scores.
-        anomalous: `[M]` scores.
-    """
-    thresholds = np.unique(np.concatenate([normal, anomalous]))[::-1]
-    below = [np.searchsorted(np.sort(-values), -thresholds, side="right") for values in (normal, anomalous)]
-    recall = below[1] / len(anomalous)
-    precision = below[1] / (below[0] + below[1])
-    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
-
-
-def partial_auroc(normal: Doubles, anomalous: Doubles, share: float = FALSE_ALARM_SHARE) -> float:
-    """Returns the area under the ROC curve up to a share of normal items, scaled: 0.5 is chance, 1 is perfect.
-
-    Args:
-        normal: `[N]` scores.
-        anomalous: `[M]` scores.
-        share: Above 0 and below 1.
-    """
-    false, true = roc_curve(normal, anomalous)
-    # Where a step of the curve lies at the share itself, all its points count: the end is then of no width.
-    inside = false <= share
-    ends = float(np.interp(share, false, true))
-    x, y = np.append(false[inside], share), np.append(true[inside], ends)
-    area = float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2))
-    least = share**2 / 2
-    return 0.5 * (1 + (area - least) / (share - least))
-
-
 def detect(
     values: Doubles,
     anomalous: Flags,
@@ -168,14 +116,12 @@ def detect(
     check_both_kinds(anomalous)
     sources = sources or (len(values) if timeline is None else timeline,)
     blocks, overlap = _blocks(sources), any(isinstance(one, Timeline) and one.overlap() > 1 for one in sources)
-    auroc_, auprc, partial = (
-        _estimate(measure, values, anomalous, blocks, seed, overlap=overlap)
-        for measure in (auroc, average_precision, partial_auroc)
-    )
+    areas = auroc_of, average_precision_of, partial_auroc_of
+    auroc, auprc, partial = estimates(areas, values, anomalous, blocks, seed, overlap=overlap)
     return Detection(
         normal=int((~anomalous).sum()),
         anomalous=int(anomalous.sum()),
-        auroc=auroc_,
+        auroc=auroc,
         auprc=auprc,
         partial_auroc=partial,
         alarms=None if timeline is None else alarms(values > threshold, anomalous, timeline),
@@ -260,59 +206,3 @@ def _runs(timeline: Timeline) -> npt.NDArray[np.intp]:
             block += 1
             runs[own[first : first + size]] = block
     return runs
-
-
-def _estimate(
-    measure: Callable[[Doubles, Doubles], float],
-    values: Doubles,
-    anomalous: Flags,
-    blocks: npt.NDArray[np.intp],
-    seed: int,
-    *,
-    overlap: bool,
-) -> Estimate:
-    """Returns a figure and its percentile interval; a resample without one of the classes gets one item of it."""
-    value = measure(values[~anomalous], values[anomalous])
-    block_count = int(blocks.max()) + 1
-    if overlap and block_count < _FEWEST_BLOCKS:
-        return Estimate(value=value, low=0.0, high=1.0)
-    rng = np.random.default_rng(seed)
-    members = groups(blocks) if _is_grouped(blocks) else None
-    found = []
-    count = min(_MOST_RESAMPLES, max(_FEWEST_RESAMPLES, _RESAMPLED_ITEMS // len(values)))
-    for _ in range(count):
-        if members is None:
-            chosen = rng.integers(0, len(values), len(values))
-        else:
-            chosen = np.concatenate([members[index] for index in rng.integers(0, len(members), len(members))])
-        flags = anomalous[chosen]
-        if flags.all() or not flags.any():
-            chosen = np.concatenate([chosen, _one_of(anomalous, rng, wanted=not flags.all())])
-            flags = anomalous[chosen]
-        found.append(measure(values[chosen][~flags], values[chosen][flags]))
-    tail = (1 - _CONFIDENCE) / 2
-    low, high = np.quantile(found, [tail, 1 - tail])
-    low, high = min(float(low), value), max(float(high), value)
-    if overlap:
-        wider = _widening(block_count)
-        low, high = max(0.0, value - wider * (value - low)), min(1.0, value + wider * (high - value))
-    return Estimate(value=value, low=low, high=high)
-
-
-def _widening(blocks: int) -> float:
-    """Returns how much wider an interval of a mean of few blocks is than the percentiles of its bootstrap.
-
-    The quantile of Student's t lies beyond the normal one (the first term of its expansion, Abramowitz and Stegun
-    26.7.5), and resamples have the variance of a population (Hesterberg, What Teachers Should Know About the Bootstrap,
-    2015).
-    """
-    free = blocks - 1
-    return math.sqrt(blocks / free) * (1 + (_NORMAL_QUANTILE**2 + 1) / (4 * free))
-
-
-def _is_grouped(blocks: npt.NDArray[np.intp]) -> bool:
-    return len(blocks) > 0 and int(blocks.max()) + 1 < len(blocks)
-
-
-def _one_of(anomalous: Flags, rng: np.random.Generator, *, wanted: bool) -> npt.NDArray[np.intp]:
-    return rng.choice(np.flatnonzero(anomalous == wanted), 1)

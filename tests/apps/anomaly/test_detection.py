@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pocketvae.apps.anomaly.detection import alarms, average_precision, detect, partial_auroc
+from pocketvae.apps.anomaly.detection import alarms, detect
+from pocketvae.apps.anomaly.separation import Ranking, auroc_of, average_precision, partial_auroc
 from pocketvae.data.timeline import Event, Timeline
 from pocketvae.errors import DataError
+from pocketvae.numerics.ranking import auroc
 
 
 def _timeline(**changes: object) -> Timeline:
@@ -40,6 +42,11 @@ def test_areas_are_those_of_scikit_learn(levels: int) -> None:
     assert average_precision(normal, anomalous) == pytest.approx(metrics.average_precision_score(truth, values))
     expected = metrics.roc_auc_score(truth, values, max_fpr=0.1)
     assert partial_auroc(normal, anomalous) == pytest.approx(expected)
+    # Items that count several times, or not at all.
+    weights = rng.integers(0, 3, 340)
+    counts = Ranking(values, truth == 1).counts(weights)
+    assert auroc_of(counts) == pytest.approx(metrics.roc_auc_score(truth, values, sample_weight=weights))
+    assert auroc_of(Ranking(values, truth == 1).counts()) == auroc(normal, anomalous)
 
 
 @pytest.mark.parametrize("count", [10, 15, 20])
