@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # MNN 3.6.1 enlarges the first rows and columns of a cubic Resize wrongly; MNN and ncnn ignore cubic_coeff_a.
 #
-# Guess: a cubic Resize by 2 is read by all who have the operator, as the linear one is; cubic_coeff_a -0.5 in place of
-# -0.75 is one number in a formula.
-# Seen: with the usual half_pixel coordinates the first row and the first column of what MNN returns are not those of the
-# image: they are off by more than the image's own range. The rest is right to 1e-4. With align_corners or asymmetric
-# coordinates all is right. MNN and ncnn (by pnnx) compute with -0.75 whatever the file says. Linear is right in both.
-# Where it matters: to those who enlarge a decoder's image or its features by cubic interpolation and run it in MNN: a bright
-# or dark seam at the upper and left edge. Pillow and TensorFlow have -0.5: their form is another one in both runtimes.
+# Guess: a cubic Resize by 2 is read by all who have the operator, as the linear one is; cubic_coeff_a -0.5 in place
+# of -0.75 is one number in a formula.
+# Seen: with the usual half_pixel coordinates the first row and the first column of what MNN returns are not those of
+# the image: they are off by 3.5 where the values have a deviation of 1. The rest is right. With align_corners or
+# asymmetric coordinates all is right. MNN and ncnn (by pnnx) compute with -0.75 whatever the file says. Linear is
+# right in both.
+# Where it matters: to those who enlarge a decoder's image or its features by cubic interpolation and run it in MNN: a
+# bright or dark seam at the upper and left edge. Pillow and TensorFlow have -0.5: their form is another one in both
+# runtimes.
 #
 # Output seen (onnx 1.23.2, onnxruntime 1.32.0, CPython 3.11, x86-64): error in the first row and column, and elsewhere
 #   linear: MNN 0.00 and 0.00, ncnn 0.00 and 0.00
-#   cubic: MNN 2.55 and 0.00, ncnn 0.00 and 0.00
+#   cubic: MNN 3.49 and 0.00, ncnn 0.00 and 0.00
 #   cubic, align_corners: MNN 0.00 and 0.00, ncnn 0.00 and 0.00
-#   cubic, cubic_coeff_a -0.5: MNN 2.60 and 0.19, ncnn 0.18 and 0.19
+#   cubic, cubic_coeff_a -0.5: MNN 3.25 and 0.19, ncnn 0.24 and 0.19
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -54,9 +56,10 @@ def made(**attributes):
 
 
 def of_mnn(folder):
-    arguments = ["-f", "ONNX", "--modelFile", folder / "model.onnx", "--MNNModel", folder / "model.mnn", "--bizCode", "x"]
+    source, target = folder / "model.onnx", folder / "model.mnn"
+    arguments = ["-f", "ONNX", "--modelFile", source, "--MNNModel", target, "--bizCode", "x"]
     subprocess.run([sys.executable, "-c", CONVERT, *arguments], check=True, capture_output=True)
-    network = MNN.nn.load_module_from_file(str(folder / "model.mnn"), ["x"], ["y"])
+    network = MNN.nn.load_module_from_file(str(target), ["x"], ["y"])
     value = network.forward([MNN.expr.const(x, list(x.shape), MNN.expr.NCHW)])[0]
     value = MNN.expr.convert(value, MNN.expr.NCHW)
     return np.array(value.read()).reshape(value.shape)

@@ -2,14 +2,14 @@
 # MNN 3.6.1: the command mnnconvert runs "pip install" of a logging library, in the Python that is first in the PATH.
 #
 # Guess: a converter of files on this disk converts them; it needs no network, and its packages come with it.
-# Seen: importing MNN.tools, as each of the commands mnn, mnnconvert and mnnquant does, runs `pip install -U` of a library
-# that writes logs to a service, if it is missing, and any `pip` in the PATH takes it: not that of the virtual environment
-# whose mnnconvert was called by its path. Read in the package, not run: with that library there, each conversion sends an
-# identifier of the machine, the options and the file sizes to a log service. It asks nobody. The library wants protobuf
-# below 6, which is older than the one that onnx 1.23.2 installed beside it.
-# Where it matters: to those who convert in CI or on a machine whose packages are pinned: versions change under them in each
-# call, and it fails or waits behind a closed network. The module `_tools`, which the command calls, converts without all
-# of that: python -c "import MNN, _tools, sys; _tools.mnnconvert(sys.argv)" -f ONNX ...
+# Seen: importing MNN.tools, as each of the commands mnn, mnnconvert and mnnquant does, runs `pip install -U` of a
+# library that writes logs to a service, if it is missing, and any `pip` in the PATH takes it: not that of the virtual
+# environment whose mnnconvert was called by its path. Read in the package, not run: with that library there, each
+# conversion sends an identifier of the machine, the options and the file sizes to a log service. It asks nobody. The
+# library wants protobuf below 6, which is older than the one that onnx 1.23.2 installed beside it.
+# Where it matters: to those who convert in CI or on a machine whose packages are pinned: versions change under them
+# in each call, and it fails or waits behind a closed network. The module `_tools`, which the command calls, converts
+# without all of that: python -c "import MNN, _tools, sys; _tools.mnnconvert(sys.argv)" -f ONNX ...
 #
 # Output seen (onnx 1.23.2, CPython 3.11, x86-64), with a `pip` in the PATH that only notes its arguments
 #   mnnconvert: pip install -U aliyun-log-python-sdk; model.mnn is there

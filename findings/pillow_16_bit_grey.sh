@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Pillow 13.0.0 clips a 16-bit grey image at 255, and divides the same one by 256 if it has an alpha channel.
 #
-# Guess: convert("L") of a 16-bit PNG keeps the picture: 65535 is white and 32768 the middle grey, as in other readers.
-# Seen: without an error or a warning, everything from 255 on is white, so that of 65536 grey levels 255 are left, all of the
-# darkest: a picture becomes white. Grey with alpha, and colour, are read as 8 bits: value / 256, rounded down.
-# Where it matters: to those who train on scans, depth maps or medical images in PNG, where the file without alpha makes a
-# white set, and to those who mix both kinds of files. Take convert("I") or the array, and scale it.
+# Guess: convert("L") of a 16-bit PNG keeps the picture: 65535 is white and 32768 the middle grey, as in other
+# readers.
+# Seen: without an error or a warning, everything from 255 on is white, so that of 65536 grey levels 255 are left, all
+# of the darkest: a picture becomes white. Grey with alpha, and colour, are read as 8 bits: value / 256, rounded down.
+# Where it matters: to those who train on scans, depth maps or medical images in PNG, where the file without alpha
+# makes a white set, and to those who mix both kinds of files. Take convert("I") or the array, and scale it.
 #
 # Output seen (numpy 2.4.6, CPython 3.11, x86-64): values 0, 128, 255, 256, 16384, 32768 and 65535
 #   grey: mode I;16, as L 0 128 255 255 255 255 255

@@ -18,6 +18,8 @@ from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 # An entropy coder's state and a code's length take six bytes, which images share.
 IMAGES_PER_CODE = 16
 _BATCH = 512 * IMAGES_PER_CODE
+# Of whose probabilities the encoder, which knows all pixels, computes many at once.
+_PIXELS_AT_ONCE = 512
 
 # Which codes, which bits, and the probability that each is set.
 _Decision: TypeAlias = tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_], Integers]
@@ -75,14 +77,21 @@ def _decisions(images: Pixels, network: PixelNetwork) -> list[_Decision]:
     padded = network.window.pad(images)
     everyone = np.arange(len(images))
     decisions: list[_Decision] = []
+    step = max(1, _PIXELS_AT_ONCE // len(images))
     for row in range(height):
-        for column in range(width):
-            values = images[:, row, column].astype(np.int64)
-            features = network.features(network.window.inputs(padded, row, column), row, column)
-            decisions.append((everyone, values == 0, network.zero_probabilities(features)))
-            lanes = np.flatnonzero(values)
-            if len(lanes):
-                decisions += _value_decisions(lanes, values[lanes], network.all_probabilities(features[lanes]))
+        for first in range(0, width, step):
+            columns = slice(first, min(first + step, width))
+            values = images[:, row, columns].astype(np.int64)
+            features = network.features_of_row(network.window.inputs_of_row(padded, row, columns), row, columns)
+            zeros, is_value = network.zero_probabilities(features), values != 0
+            tables = network.all_probabilities(features[is_value])
+            places = np.cumsum(is_value).reshape(is_value.shape) - 1
+            for column in range(values.shape[1]):
+                decisions.append((everyone, ~is_value[:, column], zeros[:, column]))
+                lanes = np.flatnonzero(is_value[:, column])
+                if len(lanes):
+                    own = values[lanes, column], tables[places[lanes, column]]
+                    decisions += _value_decisions(lanes, *own)
     return decisions
 
 

@@ -10,7 +10,9 @@ probability that belongs to the bits before it.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +75,30 @@ class Window:
         top, left = row + self.above, column + self.beside
         rows = padded[:, row:top, column : left + self.beside + 1].reshape(len(padded), -1)
         values = np.concatenate([rows, padded[:, top, column:left]], axis=1)
-        return np.concatenate([values, np.where(values > 0, np.uint8(255), np.uint8(0))], axis=1)
+        return _with_flags(values)
+
+    def inputs_of_row(self, padded: Pixels, row: int, columns: slice) -> Pixels:
+        """Returns the inputs at some pixels of a row of every image, `[N, K, I] uint8`."""
+        top = row + self.above
+        views = np.lib.stride_tricks.sliding_window_view
+        rows = views(padded[:, row:top], 2 * self.beside + 1, axis=2)[:, :, columns].transpose(0, 2, 1, 3)
+        left = views(padded[:, top], self.beside, axis=1)[:, columns]
+        return _with_flags(np.concatenate([rows.reshape(*left.shape[:2], -1), left], axis=2))
+
+
+def _with_flags(values: Pixels) -> Pixels:
+    """Returns values, and behind them whether each is not 0."""
+    return np.concatenate([values, np.where(values > 0, np.uint8(255), np.uint8(0))], axis=-1)
+
+
+class _Weights(NamedTuple):
+    inputs: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.float64]
+    columns: npt.NDArray[np.float64]
+    hidden: npt.NDArray[np.float64]
+    hidden_bias: npt.NDArray[np.float64]
+    decisions: npt.NDArray[np.float64]
+    decisions_bias: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,18 +160,38 @@ class PixelNetwork:
 
     def features(self, inputs: Pixels, row: int, column: int) -> npt.NDArray[np.float64]:
         """Returns the second hidden layer at one pixel of every image, `[N, B]` integers."""
-        first = inputs.astype(np.float64) @ self.inputs
-        first += self.rows[row] + self.columns[column]
-        second = _activate(first, INPUT_WEIGHT_BITS - ACTIVATION_BITS) @ self.hidden + self.hidden_bias
+        return self._features(inputs, self._real.rows[row] + self._real.columns[column])
+
+    def features_of_row(self, inputs: Pixels, row: int, columns: slice) -> npt.NDArray[np.float64]:
+        """Returns the second hidden layer at some pixels of a row of every image, `[N, K, B]` integers.
+
+        Args:
+            inputs: `[N, K, I]`.
+            row: The row.
+            columns: K columns of it.
+        """
+        count, width, size = inputs.shape
+        biases = np.tile(self._real.rows[row] + self._real.columns[columns], (count, 1))
+        return self._features(inputs.reshape(-1, size), biases).reshape(count, width, -1)
+
+    def _features(self, inputs: Pixels, biases: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        first = inputs.astype(np.float64) @ self._real.inputs
+        first += biases
+        second = _activate(first, INPUT_WEIGHT_BITS - ACTIVATION_BITS) @ self._real.hidden + self._real.hidden_bias
         return _activate(second, WEIGHT_BITS)
+
+    @functools.cached_property
+    def _real(self) -> _Weights:
+        """The integers in float64, which holds them exactly and multiplies them faster."""
+        return _Weights(*(getattr(self, name).astype(np.float64) for name in _Weights._fields))
 
     def zero_probabilities(self, features: npt.NDArray[np.float64]) -> Integers:
         """Returns the probability that the pixel is 0, in 1/16384, `[N]`."""
-        return self._squashed(features @ self.decisions[:, 0].astype(np.float64) + self.decisions_bias[0])
+        return self._squashed(features @ self._real.decisions[:, 0] + self._real.decisions_bias[0])
 
     def all_probabilities(self, features: npt.NDArray[np.float64]) -> Integers:
         """Returns the probabilities at all nodes, `[N, 256]`."""
-        return self._squashed(features @ self.decisions.astype(np.float64) + self.decisions_bias)
+        return self._squashed(features @ self._real.decisions + self._real.decisions_bias)
 
     def _squashed(self, sums: npt.NDArray[np.float64]) -> Integers:
         logits = np.floor(sums * 2.0 ** -(ACTIVATION_BITS + WEIGHT_BITS - LOGIT_BITS))

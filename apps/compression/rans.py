@@ -17,8 +17,12 @@ PROBABILITY_BITS = 14
 TOTAL = 1 << PROBABILITY_BITS
 _WORD_BITS = 16
 _LOW = np.uint64(1 << _WORD_BITS)
-_MASK = np.uint64((1 << _WORD_BITS) - 1)
+_WORD = (1 << _WORD_BITS) - 1
+_MASK = np.uint64(_WORD)
 _STATE_BYTES = 4
+# Lanes that are faster one by one.
+_FEW = 4
+_TOO_EARLY = "the stream is damaged: the code of an image ends too early"
 
 Bits = npt.NDArray[np.bool_]
 Frequencies = npt.NDArray[np.int64]
@@ -62,7 +66,21 @@ class RansEncoder:
 
     def push_bits(self, lanes: Lanes, bits: Bits, ones: Frequencies) -> None:
         """Encodes one bit in each of some lanes; `ones` is the probability of a set bit in 1/16384."""
+        if len(lanes) <= _FEW:
+            self._push_few(lanes, bits, ones)
+            return
         self.push(lanes, np.where(bits, 0, ones), np.where(bits, ones, TOTAL - ones))
+
+    def _push_few(self, lanes: Lanes, bits: Bits, ones: Frequencies) -> None:
+        """Does the same in Python's integers, which for few lanes are faster than numpy's calls."""
+        for lane, bit, one in zip(lanes.tolist(), bits.tolist(), ones.tolist(), strict=True):
+            state, start, wide = int(self._states[lane]), 0 if bit else one, one if bit else TOTAL - one
+            if state >= wide << 32 - PROBABILITY_BITS:
+                self._words[lane, self._counts[lane]] = state & _WORD
+                self._counts[lane] += 1
+                state >>= _WORD_BITS
+            quotient, rest = divmod(state, wide)
+            self._states[lane] = (quotient << PROBABILITY_BITS) + rest + start
 
     def finish(self) -> list[bytes]:
         """Returns every stream: the state, then the words in the order in which they are read."""
@@ -108,16 +126,36 @@ class RansDecoder:
         if empty.any():
             where = lanes[empty]
             if (self._next[where] >= self._ends[where]).any():
-                raise DataError("the stream is damaged: the code of an image ends too early")
+                raise DataError(_TOO_EARLY)
             states[empty] = (states[empty] << np.uint64(_WORD_BITS)) | self._words[self._next[where]]
             self._next[where] += 1
         self._states[lanes] = states
 
     def pop_bits(self, lanes: Lanes, ones: Frequencies) -> Bits:
         """Decodes one bit in each of some lanes; see `RansEncoder.push_bits`."""
+        if len(lanes) <= _FEW:
+            return self._pop_few(lanes, ones)
         bits: Bits = self.peek(lanes) < ones
         self.pop(lanes, np.where(bits, 0, ones), np.where(bits, ones, TOTAL - ones))
         return bits
+
+    def _pop_few(self, lanes: Lanes, ones: Frequencies) -> Bits:
+        """Does the same in Python's integers; see `RansEncoder._push_few`."""
+        bits = []
+        for lane, one in zip(lanes.tolist(), ones.tolist(), strict=True):
+            state = int(self._states[lane])
+            position = state & TOTAL - 1
+            bit = position < one
+            state = (one if bit else TOTAL - one) * (state >> PROBABILITY_BITS) + position - (0 if bit else one)
+            if state < 1 << _WORD_BITS:
+                place = int(self._next[lane])
+                if place >= self._ends[lane]:
+                    raise DataError(_TOO_EARLY)
+                state = state << _WORD_BITS | int(self._words[place])
+                self._next[lane] = place + 1
+            self._states[lane] = state
+            bits.append(bit)
+        return np.array(bits, np.bool_)
 
     def check_finished(self) -> None:
         """Checks that every stream ends where it should.

@@ -20,7 +20,7 @@ from pocketvae.apps import (
     fit_tables,
     load_tables,
 )
-from pocketvae.apps.compression import codec, codec_tables
+from pocketvae.apps.compression import codec, codec_tables, pixel_codec
 from pocketvae.apps.compression.latent_tables import BEST_QUALITY, fit_latent_tables, steps_of
 from pocketvae.apps.compression.pixel_training import PixelBatch, loss_and_gradients
 from pocketvae.apps.compression.rans import TOTAL
@@ -395,6 +395,23 @@ def test_the_network_computes_with_whole_numbers(tables):
     first = np.clip(first >> 6, 0, 1 << 15)
     second = np.clip((first @ tables.network.hidden + tables.network.hidden_bias) >> 12, 0, 1 << 15)
     assert np.array_equal(features, second)
+
+
+def test_the_encoder_computes_many_pixels_at_once_as_the_decoder_each(tables, grey_images):
+    network = tables.network
+    padded, columns = network.window.pad(grey_images[:5, ..., 0]), slice(1, 5)
+    inputs = network.window.inputs_of_row(padded, 3, columns)
+    features = network.features_of_row(inputs, 3, columns)
+    for place, column in enumerate(range(1, 5)):
+        one = network.window.inputs(padded, 3, column)
+        assert np.array_equal(inputs[:, place], one)
+        assert np.array_equal(features[:, place], network.features(one, 3, column))
+
+
+@pytest.mark.parametrize("at_once", [1, 100_000])
+def test_a_code_does_not_depend_on_how_many_are_computed_at_once(tables, grey_images, lossless, monkeypatch, at_once):
+    monkeypatch.setattr(pixel_codec, "_PIXELS_AT_ONCE", at_once)
+    assert compress_lossless(tables, grey_images[200:]) == lossless
 
 
 def test_the_commands_do_the_same(tables_path, grey_images, tmp_path, monkeypatch, capsys):

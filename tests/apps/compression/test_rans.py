@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pocketvae.apps.compression import rans
 from pocketvae.apps.compression.rans import TOTAL, RansDecoder, RansEncoder
 from pocketvae.errors import DataError
 
@@ -32,7 +33,14 @@ def test_what_goes_in_comes_out(seed, lanes, count):
     rng = np.random.default_rng(seed)
     ones = rng.choice([1, 2, 100, TOTAL // 2, TOTAL - 2, TOTAL - 1, int(rng.integers(1, TOTAL))], (lanes, count))
     bits = rng.random((lanes, count)) < rng.choice([0.0, 0.5, 1.0])
-    assert np.array_equal(decoded(coded(bits, ones), ones), bits)
+    code = coded(bits, ones)
+    assert np.array_equal(decoded(code, ones), bits)
+    # Lanes one by one, and all at once: the same bytes, read either way.
+    for few in (0, lanes):
+        with pytest.MonkeyPatch.context() as changed:
+            changed.setattr(rans, "_FEW", few)
+            assert coded(bits, ones) == code
+            assert np.array_equal(decoded(code, ones), bits)
 
 
 @pytest.mark.parametrize("probability", [0.001, 0.1, 0.5, 0.97])
