@@ -8,7 +8,7 @@
 # conversion sends an identifier of the machine, the options and the file sizes to a log service. It asks nobody. The
 # library wants protobuf below 6, which is older than the one that onnx 1.23.2 installed beside it.
 # Where it matters: to those who convert in CI or on a machine whose packages are pinned: versions change under them
-# in each call, and it fails or waits behind a closed network. The module `_tools`, which the command calls, converts
+# without a word, and it fails or waits behind a closed network. The module `_tools`, which the command calls, converts
 # without all of that: python -c "import MNN, _tools, sys; _tools.mnnconvert(sys.argv)" -f ONNX ...
 #
 # Output seen (onnx 1.23.2, CPython 3.11, x86-64), with a `pip` in the PATH that only notes its arguments

@@ -78,9 +78,10 @@ def load_mnn(home: Path, z: Any, file: str) -> Run:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "decoder.mnn"
-        converter = Path(sys.executable).with_name("mnnconvert")
+        # Its command `mnnconvert` installs other packages: findings/mnn_tools_install_packages.sh.
+        convert = "import MNN, _tools, sys; _tools.mnnconvert(sys.argv)"
         words = ["-f", "ONNX", "--modelFile", str(home / file), "--MNNModel", str(path), "--bizCode", "study"]
-        subprocess.run([str(converter), *words], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-c", convert, *words], check=True, capture_output=True)
         interpreter = MNN.Interpreter(str(path))
         session = interpreter.createSession({"numThread": THREADS, "precision": "high", "backend": "CPU"})
     source, target = interpreter.getSessionInput(session), interpreter.getSessionOutput(session)

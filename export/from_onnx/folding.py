@@ -19,6 +19,8 @@ _RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLi
 _MOST_ROUNDS = 8
 _MOST_VALUES = 1 << 26
 _PASSING = ("Identity", "Dropout")
+# The first opset whose Softmax normalizes one axis, and not all behind it.
+_SOFTMAX_OF_ONE_AXIS = 13
 
 
 def is_random(node: Any) -> bool:
@@ -194,9 +196,24 @@ def _values_of(
             if node.op_type == "Shape"
             else np.array(math.prod(size or 0 for size in sizes), np.int64)
         }
-    if is_random(node) or not all(name in stored for name in node.input if name):
+    if is_random(node) or not all(name in stored for name in node.input if name) or _is_misread(node, opset):
         return None
     return _evaluated(node, {name: array(stored[name]) for name in node.input if name}, opset)
+
+
+def _is_misread(node: Any, opset: int) -> bool:
+    """Whether onnx's reference computes something else than the specification says; such a node stays in the graph.
+
+    See `findings/onnx_reference_grouped_bias.sh` and `findings/softmax_before_opset_13.sh`.
+    """
+    values = {attribute.name: attribute for attribute in node.attribute}
+    if node.op_type == "ConvTranspose":
+        return len(node.input) > 2 and "group" in values and values["group"].i > 1
+    if node.op_type == "LpNormalization":
+        return "p" in values and values["p"].i == 1
+    if node.op_type in ("Softmax", "LogSoftmax", "Hardmax"):
+        return opset < _SOFTMAX_OF_ONE_AXIS
+    return node.op_type in ("LSTM", "GRU", "RNN")
 
 
 def _evaluated(node: Any, inputs: dict[str, Array], opset: int) -> dict[str, Array] | None:

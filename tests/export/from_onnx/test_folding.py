@@ -24,6 +24,24 @@ def test_a_chain_of_shapes_becomes_the_shape():
     assert shapes_of(made)["image"] == [1, 3, 8, 8]
 
 
+@pytest.mark.parametrize(
+    ("made", "weights"),
+    [
+        (node("ConvTranspose", "w k b", "c", group=2), {"w": (1, 2, 3, 3), "k": (2, 1, 2, 2), "b": (2,)}),
+        (node("LpNormalization", "w", "c", p=1), {"w": (2, 3)}),
+        (node("Softmax", "w", "c", axis=1), {"w": (2, 3, 4)}),
+        (node("LSTM", "w k r", "c", hidden_size=2, clip=0.1), {"w": (3, 1, 2), "k": (1, 8, 2), "r": (1, 8, 2)}),
+    ],
+)
+def test_what_the_reference_computes_otherwise_than_the_specification_is_not_stored(made, weights):
+    stored = {name: np.random.default_rng(0).normal(size=shape).astype(np.float32) for name, shape in weights.items()}
+    for opset in (11, 13):
+        whole = model([made, node("Mul", "z c", "y")], {"z": ["b", 1]}, {"y": None}, stored, opset=opset)
+        fold(whole)
+        is_kept = made.op_type != "Softmax" or opset < 13
+        assert ("c" in initializers(whole.graph)) is not is_kept
+
+
 def test_constants_keep_having_no_axes():
     made = model(
         [node("Constant", "", "c", value_float=2.0), node("Max", "z c", "y")], {"z": ["b", 3]}, {"y": ["b", 3]}
