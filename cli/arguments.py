@@ -175,6 +175,8 @@ def check_file_output(path: Path | None) -> None:
         return
     if path.is_dir():
         raise SpecError(f"a result file must not be a folder, got {path}")
+    if path.name == "-":
+        raise SpecError("a result file must have a name, got -: /dev/stdout is this command's output")
     if not path.absolute().parent.is_dir():
         raise SpecError(f"the folder of {path} does not exist: create it first")
     from pocketvae.system.files import check_takes_files

@@ -190,7 +190,7 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
     with contextlib.ExitStack() as stack:
         # Both sources are read before anything is computed with either.
         sources = [
-            _source(bundle, source, count, arguments, terminal)
+            _source(bundle, source, count, calibration, arguments, terminal)
             for source, count in ((arguments.images, arguments.count), (arguments.normal, None))
             if source is not None
         ]
@@ -241,11 +241,20 @@ def _write(
 
 
 def _source(
-    bundle: ModelBundle, source: str, count: int | None, arguments: argparse.Namespace, terminal: Terminal
+    bundle: ModelBundle,
+    source: str,
+    count: int | None,
+    calibration: Calibration,
+    arguments: argparse.Namespace,
+    terminal: Terminal,
 ) -> SourceImages | Source:
-    """Returns the items of a source, or of a cluster, whose workers read them, where they are."""
+    """Returns the items of a source, or of a cluster, whose workers read them, where they are.
+
+    Windows reach the end of each recording: what no window holds would never be an anomaly.
+    """
+    windowing = replace(models.windowing(arguments), to_end=True, usual=calibration.columns)
     if clusters.is_asked(arguments):
-        return clusters.source(source, count, arguments)
+        return replace(clusters.source(source, count, arguments), windowing=windowing)
     from pocketvae.apps import load_items
 
     items = load_items(
@@ -253,10 +262,11 @@ def _source(
         bundle.vae,
         resize=arguments.resize,
         count=count,
-        windowing=models.windowing(arguments),
+        windowing=windowing,
         in_memory=False,
         progress=terminal.step,
     )
+    calibration.check_rate(items)
     if source == arguments.images:
         _check_of_recordings(items, arguments)
     return items

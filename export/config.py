@@ -170,7 +170,7 @@ def plan_artifacts(
     formats that support it. Images are float32 unless named; artifacts without an image are always made.
 
     Raises:
-        SpecError: a named format does not support a named precision; the message says why.
+        SpecError: a named format does not support a named precision, or no artifact has a named precision.
     """
     check_combinations(formats, precisions)
     planned = tuple(
@@ -185,6 +185,10 @@ def plan_artifacts(
         raise SpecError(f"none of the requested artifacts has {' or '.join(image_dtypes)} images")
     if not planned:
         raise SpecError(_no_artifact(components or _EVERY_VAE, formats or [*Format], precisions or [*Precision]))
+    for precision in precisions or ():
+        # What was named is not left out without a word.
+        if not any(artifact.precision is precision for artifact in planned):
+            raise SpecError(_no_artifact(components or _EVERY_VAE, formats or [*Format], [precision], image_dtypes))
     return planned
 
 
@@ -192,12 +196,18 @@ def _image_dtypes(component: Component, asked: Sequence[ImageDtype] | None) -> t
     return tuple(asked) if asked and component.has_image else (ImageDtype.FLOAT32,)
 
 
-def _no_artifact(components: Sequence[Component], formats: Sequence[Format], precisions: Sequence[Precision]) -> str:
+def _no_artifact(
+    components: Sequence[Component],
+    formats: Sequence[Format],
+    precisions: Sequence[Precision],
+    image_dtypes: Sequence[ImageDtype] | None = None,
+) -> str:
     reasons = {
-        unsupported_reason(format, precision, component)
+        unsupported_reason(format, precision, component, image_dtype)
         for component in components
         for format in formats
         for precision in precisions
+        for image_dtype in _image_dtypes(component, image_dtypes)
     }
     what = f"{' or '.join(components)} as {' or '.join(precisions)}"
     return f"there is no {what}: {'; '.join(sorted(filter(None, reasons)))}"

@@ -14,6 +14,7 @@ from pocketvae.apps.anomaly.scores import NormalDensity, ScoreKind, fit_density,
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.compression.codec_tables import decoder_id
 from pocketvae.apps.sources import SourceImages
+from pocketvae.data.values import is_other_rate
 from pocketvae.errors import DataError, ManifestError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
@@ -23,7 +24,8 @@ from pocketvae.spec import STRICT, Precision
 from pocketvae.vae_spec import DataKind, VaeSpec
 
 # 4: without a `noise_scale`, likelihoods have the noise of each channel.
-SCHEMA_VERSION = 4
+# 5: names of columns, and the rate.
+SCHEMA_VERSION = 5
 
 
 def _of_items(document: dict[str, Any]) -> dict[str, Any]:
@@ -53,6 +55,9 @@ class Calibration:
         normal: Name of the normal items.
         fitted_items: Number of normal items that the density was fitted to.
         held_out_items: Number of other normal items that the thresholds were fitted to.
+        columns: Names of the columns of recordings, in the order of the model's channels, by which later ones are read;
+            empty where they have none.
+        rate_hz: Their time steps in a second; None where that is not known.
     """
 
     __pydantic_config__ = STRICT
@@ -72,6 +77,8 @@ class Calibration:
     normal: str
     fitted_items: int
     held_out_items: int
+    columns: tuple[str, ...] = ()
+    rate_hz: float | None = None
 
     @property
     def sampling(self) -> Sampling:
@@ -81,6 +88,19 @@ class Calibration:
     def pools_noise(self, vae: VaeSpec) -> bool:
         """Whether the scores have one noise for all channels though the VAE says that of each: in older files."""
         return self.noise_scale is not None and has_channel_noise(vae)
+
+    def check_rate(self, items: SourceImages) -> None:
+        """Checks that recordings have the rate of those that were calibrated with.
+
+        Raises:
+            DataError: they have another.
+        """
+        rate_hz = None if items.timeline is None else items.timeline.rate_hz
+        if rate_hz and self.rate_hz and is_other_rate(rate_hz, self.rate_hz):
+            raise DataError(
+                f"recordings must have the rate of those that were calibrated with, {self.rate_hz:.6g} Hz, got "
+                f"{rate_hz:.6g} Hz: resample them"
+            )
 
     def check_bundle(self, bundle: ModelBundle, chosen: ScoreKind | None = None) -> None:
         """Checks that the calibration was fitted to this bundle.
@@ -165,6 +185,8 @@ def calibrate(
         normal=normal,
         fitted_items=len(fitted),
         held_out_items=len(held_out),
+        columns=() if fitted.timeline is None else fitted.timeline.channels,
+        rate_hz=None if fitted.timeline is None else fitted.timeline.rate_hz,
     )
 
 

@@ -62,8 +62,7 @@ def timeline_svg(items: SourceImages, values: Doubles, result: ScoreResult, vae:
     named = [channel.name for channel in vae.input_channels]
     labels = named if len(named) == channels and all(named) else [str(index) for index in range(channels)]
     labels = labels if vae.log_mel is None else ["sound"]
-    steps = np.diff(timeline.starts)[np.diff(timeline.recordings) == 0]
-    stride = int(steps[0]) if len(steps) else length
+    stride = timeline.stride()
     rate = timeline.rate_hz
     names = tuple(dict.fromkeys(timeline.names))
     found = [_limits(in_own_unit(block[:, :stride], vae.input_channels)) for _, block in value_blocks(items.images)]

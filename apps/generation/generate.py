@@ -76,14 +76,15 @@ class GenerateRequest:
     def __post_init__(self) -> None:
         if self.count < 1 or self.start < 0 or self.start + self.count > _INDEX_END:
             raise SpecError(
-                f"count must be at least 1 and start + count at most 2^31, got count {self.count} from {self.start}"
+                f"count must be at least 1, start at least 0 and their sum at most 2^31, got count {self.count} and "
+                f"start {self.start}"
             )
         if not _SEED_START <= self.seed < _INDEX_END:
             raise SpecError(f"seed must be an integer from -2^31 to 2^31 - 1, got {self.seed}")
         if not 0 <= self.temperature <= LARGEST_FLOAT32:
             raise SpecError(f"temperature must be finite and at least 0, got {self.temperature:g}")
         if isinstance(self.label, str) and self.label != EACH_LABEL:
-            raise SpecError(f"label must be a class or {EACH_LABEL!r}, got {self.label!r}")
+            raise SpecError(f"label must be the number of a class, from 0 on, or {EACH_LABEL!r}, got {self.label!r}")
 
     def part(self, first: int, last: int) -> GenerateRequest:
         """Returns the request of some of its images, from `first` on, before `last`, both counted from `start`.

@@ -24,7 +24,7 @@ from pocketvae.benchmarks.latency.results import BenchResult
 from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.benchmarks.parity.verify import verify_bundle
-from pocketvae.bundle.bundle import open_bundle
+from pocketvae.bundle.bundle import open_with_damage
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
 from pocketvae.parsing import parse_json
@@ -61,7 +61,7 @@ def compare_paths(before: Path, after: Path, *, progress: ProgressCallback = ign
         progress: Called for every artifact that is verified.
 
     Raises:
-        ManifestError: one of the two is neither, is damaged, or they are of different kinds.
+        ManifestError: one of the two is neither, its manifest is damaged, or they are of different kinds.
     """
     for path in (before, after):
         if not path.exists():
@@ -131,9 +131,10 @@ class Side:
 
 def _read(path: Path, progress: ProgressCallback) -> Side:
     if path.is_dir():
-        bundle = open_bundle(path)
+        # A file that is missing or changed is a difference, and costs itself alone.
+        bundle = open_with_damage(path)
         result = verify_bundle(bundle, progress=progress)
-        figures = {**parity_figures(result), **size_figures(bundle.manifest)}
+        figures = {**parity_figures(result), **size_figures(bundle.intact().manifest)}
         return Side(kind="a bundle", bundle=result.bundle, figures=figures, environment=result.environment)
     return read_result(path.read_bytes(), str(path), instead=f"{_RESULTS}, or the folder of a bundle")
 

@@ -40,6 +40,7 @@ class Timeline:
         length: T, time steps of a window.
         rate_hz: Time steps in a second; None where unknown.
         truth: For each recording, which time steps are anomalies; None where that is not known.
+        channels: Names of the columns; empty where the files have none.
     """
 
     names: tuple[str, ...]
@@ -48,6 +49,7 @@ class Timeline:
     length: int
     rate_hz: float | None = None
     truth: tuple[Flags, ...] | None = None
+    channels: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -57,9 +59,15 @@ class Timeline:
         return replace(self, recordings=self.recordings[indices], starts=self.starts[indices])
 
     def overlap(self) -> int:
-        """Returns how many windows a time step is in at most; 1 where they do not overlap."""
-        steps = np.diff(self.starts)[np.diff(self.recordings) == 0]
-        return math.ceil(self.length / max(1, int(steps.min()))) if len(steps) else 1
+        """Returns how many windows a time step is in at most, but for the end; 1 where they do not overlap."""
+        return math.ceil(self.length / max(1, self.stride()))
+
+    def stride(self) -> int:
+        """Returns the distance of neighbouring windows in time steps; the last of a recording may begin earlier."""
+        same = np.diff(self.recordings) == 0
+        steps, is_last = np.diff(self.starts)[same], ~np.append(same[1:], False)[same]
+        usual = steps[~is_last] if len(steps) > is_last.sum() else steps
+        return int(usual.min()) if len(usual) else self.length
 
     def anomalous(self) -> Flags:
         """Returns `[N]`, whether a window holds a time step that is an anomaly; all False where none is known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,8 +24,16 @@ from pocketvae.data.recordings import SUFFIXES, Recording, Wanted, is_recording,
 from pocketvae.data.tables import read_table
 from pocketvae.data.timeline import Timeline
 from pocketvae.data.window_values import Values, WindowValues, held, selected, value_blocks
-from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_classes, timeline_of
-from pocketvae.errors import DataError
+from pocketvae.data.windows import (
+    WHOLE,
+    Windowing,
+    Windows,
+    cut_windows,
+    split_classes,
+    timeline_of,
+    unused_lines,
+)
+from pocketvae.errors import DataError, DataWarning
 from pocketvae.fields import Channel
 from pocketvae.numerics.normalization import normalized
 from pocketvae.parsing import shortened
@@ -153,6 +162,8 @@ def load_value_splits(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -
 def load_values(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -> ValueSet:
     """Loads all items of a source, in their order; of an `.npz` with a test split, the others.
 
+    Warns of time steps of recordings that are in no window.
+
     Raises:
         DataError: the source is missing, damaged or empty, or its items are not what the model takes.
     """
@@ -160,7 +171,7 @@ def load_values(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -> Valu
     if _holds_recordings(path, vae):
         if path.is_dir():
             check_is_one_part(path, "recordings of one split")
-        return _windows(path, vae, windowing)[0]
+        return _windows(path, vae, windowing, tells_unused=True)[0]
     return _read(path, vae, windowing)[0]
 
 
@@ -191,16 +202,19 @@ def _holds_recordings(path: Path, vae: VaeSpec) -> bool:
     return len(shape) in (1, 2) and shape[1:] != without_channel(vae.input_shape)
 
 
-def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, Windows]:
+def _windows(path: Path, vae: VaeSpec, windowing: Windowing, *, tells_unused: bool = False) -> tuple[ValueSet, Windows]:
     length, channels = vae.input_shape
     usual = tuple(channel.name for channel in vae.input_channels if channel.name)
-    usual = usual if len(usual) == channels else ()
+    usual = usual if len(usual) == channels else windowing.usual
     wanted = Wanted(
         count=channels, names=windowing.channels, usual=usual, truth=windowing.truth, fill_gaps=windowing.fill_gaps
     )
     recordings = read_recordings(path, wanted)
     _check_rate(recordings, vae)
-    found = cut_windows(recordings, length, windowing.stride)
+    found = cut_windows(recordings, length, windowing.stride, to_end=windowing.to_end)
+    if tells_unused:
+        for line in unused_lines(recordings, found, length):
+            warnings.warn(f"{path.name}: {line}", DataWarning, stacklevel=4)
     form = Form.of(vae)
     if form.limits is not None:
         for first, block in value_blocks(found.values):
@@ -228,6 +242,11 @@ def _labels(
     return classes, np.array(numbers_of(names, classes), np.int32)[timeline.recordings]
 
 
+def is_other_rate(rate_hz: float, expected_hz: float) -> bool:
+    """Whether a rate differs from another by more than clocks do."""
+    return abs(rate_hz / expected_hz - 1) > _OTHER_RATE
+
+
 def _check_rate(recordings: Sequence[Recording], vae: VaeSpec) -> None:
     """Checks that recordings have the rate of those that a model was trained on.
 
@@ -235,7 +254,7 @@ def _check_rate(recordings: Sequence[Recording], vae: VaeSpec) -> None:
         DataError: they have another.
     """
     for recording in recordings:
-        if recording.rate_hz and vae.input_rate_hz and abs(recording.rate_hz / vae.input_rate_hz - 1) > _OTHER_RATE:
+        if recording.rate_hz and vae.input_rate_hz and is_other_rate(recording.rate_hz, vae.input_rate_hz):
             raise DataError(
                 f"recordings must have the rate of the training data, {vae.input_rate_hz:.6g} Hz, but "
                 f"{recording.name} has {recording.rate_hz:.6g} Hz: resample it"

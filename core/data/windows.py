@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ _SPLIT_SEED = 0
 _HELD_OUT_FRACTION = 0.1
 # Fewer windows say too little of how a model does on what it was not fitted with.
 _FEWEST_HELD_OUT = 4
+# Of recordings, in a message.
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,10 @@ class Windowing:
         truth: Which column of tables says what is an anomaly, 0 or 1, and is no channel; or, with a slash behind each,
             which folders hold anomalies. Empty for none.
         fill_gaps: Time steps of the longest run of missing values that is filled in; 0 refuses them.
+        to_end: Whether a last window ends with each recording, so that all of its time steps are looked at: it begins
+            closer to the one before than others do.
+        usual: Names of columns that items had before, in their order: tables are read by them where neither `channels`
+            nor the model names any.
 
     Raises:
         SpecError: the stride or the longest run is negative.
@@ -39,6 +45,9 @@ class Windowing:
     channels: tuple[str, ...] = ()
     truth: str = ""
     fill_gaps: int = 0
+    # Of no other sources than recordings, which say so of the values above.
+    to_end: bool = field(default=False, compare=False)
+    usual: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.stride < 0:
@@ -80,21 +89,27 @@ class Windows:
 
 
 def cut_windows(
-    recordings: Sequence[Recording], length: int, stride: int = 0, *, whose: str = "the model's"
+    recordings: Sequence[Recording],
+    length: int,
+    stride: int = 0,
+    *,
+    to_end: bool = False,
+    whose: str = "the model's",
 ) -> Windows:
-    """Cuts recordings into windows; the rest behind the last whole window of each is left out.
+    """Cuts recordings into windows; the rest behind the last whole window of each is left out, unless `to_end` is on.
 
     Args:
         recordings: At least one.
         length: T, in time steps.
         stride: See `Windowing`.
+        to_end: See `Windowing`.
         whose: Who says how long a window is, for messages.
 
     Raises:
         DataError: no recording is as long as a window.
     """
     step = stride or length
-    starts = [np.arange(0, len(recording) - length + 1, step) for recording in recordings]
+    starts = [_starts(len(recording), length, step, to_end=to_end) for recording in recordings]
     if not any(map(len, starts)):
         longest = max(recordings, key=len)
         width = longest.values.shape[1]
@@ -117,6 +132,39 @@ def cut_windows(
     )
 
 
+def _starts(steps: int, length: int, stride: int, *, to_end: bool) -> npt.NDArray[np.int64]:
+    begins = np.arange(0, steps - length + 1, stride)
+    if to_end and len(begins) and begins[-1] + length < steps:
+        begins = np.append(begins, steps - length)
+    return begins
+
+
+def unused_lines(recordings: Sequence[Recording], windows: Windows, length: int) -> Iterator[str]:
+    """Yields a sentence on recordings that have no window, and one on what lies behind the last window of others.
+
+    Args:
+        recordings: As for `cut_windows`.
+        windows: All of them.
+        length: T, in time steps.
+    """
+    short = [f"{part.name} ({len(part)})" for part in recordings if len(part) < length]
+    if short:
+        more = ", ..." if len(short) > _MOST_NAMED else ""
+        yield (
+            f"{len(short)} of {len(recordings)} recordings {'is' if len(short) == 1 else 'are'} shorter than a window "
+            f"of {length} time steps, so not used: {', '.join(short[:_MOST_NAMED])}{more}"
+        )
+    ends = np.zeros(len(recordings), np.int64)
+    np.maximum.at(ends, windows.recordings, windows.starts + length)
+    rest = sum(len(part) - int(end) for part, end in zip(recordings, ends, strict=True) if end)
+    if rest:
+        total = sum(map(len, recordings))
+        yield (
+            f"{rest} of {total} time steps lie behind the last whole window of their recording, so are not used "
+            f"({100 * rest / total:.2g} %)"
+        )
+
+
 def timeline_of(windows: Windows, recordings: Sequence[Recording], length: int) -> Timeline:
     """Returns where windows lie in the recordings that they were cut from.
 
@@ -133,6 +181,7 @@ def timeline_of(windows: Windows, recordings: Sequence[Recording], length: int) 
         length=length,
         rate_hz=next((recording.rate_hz for recording in recordings if recording.rate_hz is not None), None),
         truth=None if any(recording.truth is None for recording in recordings) else tuple(truths),
+        channels=recordings[0].channels,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pocketvae.bundle.bundle import Bundle
-from pocketvae.bundle.manifest import Manifest
+from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.errors import SpecError, unknown_name
 from pocketvae.export.guide.parts import Part, recommended
 from pocketvae.numerics.tolerance import Tolerance
@@ -100,12 +100,24 @@ def plan_app(bundle: Bundle, formats: Sequence[Format], name: str, precision: st
     parts = {item.format: Part(artifact=item, vae=manifest.vae) for item in found if item is not None}
     if not parts:
         wanted = " or ".join(f".{format}" for format in formats)
-        has = ", ".join(item.name for item in manifest.artifacts if item.component is Component.GENERATOR) or "none"
+        generators = [item for item in manifest.artifacts if item.component is Component.GENERATOR]
+        has = ", ".join(item.name for item in generators) or "none"
         raise SpecError(
             f"the app draws images by a generator, a file of {precision or 'any precision with a float interface'} in "
-            f"{wanted}, and the bundle has {has}: export it with --components encoder,decoder,generator"
+            f"{wanted}, and the bundle has {has}: export it with {_missing(generators, formats, precision)}"
         )
     return AppPlan(name=name, bundle=bundle, parts=parts)
+
+
+def _missing(generators: Sequence[ArtifactRecord], formats: Sequence[Format], precision: str) -> str:
+    """Returns the options of export that make a generator as the app takes it."""
+    if not generators:
+        return "--components encoder,decoder,generator"
+    if not any(item.format in formats for item in generators):
+        return f"--formats {','.join(formats)}"
+    if precision and not any(item.precision == precision for item in generators):
+        return f"--precisions {precision}"
+    return "--image-dtype float32,uint8"
 
 
 def _over_budget(manifest: Manifest) -> frozenset[str]:

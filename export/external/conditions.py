@@ -73,9 +73,14 @@ def _counts(models: ExternalModels, opened: OpenModel, labels: Sequence[int]) ->
         raise ExportError(f"--label-count needs a decoder that takes a label{_suggestion(stated[0], opened)}")
     if stated and len(stated) != len(labels):
         raise ExportError(f"--label-count must name {len(labels)} counts, separated by commas, got {len(stated)}")
-    shown = known_counts(opened, [] if stated else labels)
+    shown = known_counts(opened, labels)
+    for count, sizes in zip(stated, shown, strict=False):
+        if sizes and count > min(sizes):
+            raise ExportError(
+                f"--label-count says {count} classes, but the decoder's embedding has {min(sizes)}: leave it out"
+            )
     return [
-        _count(models, opened, index, stated[place] if stated else None, set() if stated else shown[place])
+        _count(models, opened, index, stated[place] if stated else None, shown[place])
         for place, index in enumerate(labels)
     ]
 

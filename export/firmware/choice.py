@@ -36,7 +36,9 @@ def choose_artifact(manifest: Manifest, component: str = "", precision: str = ""
             return found
     has = ", ".join(item.name for item in files) or "none"
     kind = f"{component or ' or '.join(_COMPONENTS)}{f' in {precision}' if precision else ''}"
-    raise SpecError(f"the bundle has no TFLite file of a {kind} for firmware: it has {has}")
+    pixels = [item.name for item in manifest.artifacts if item.component in wanted and not _holds_numbers(item)]
+    advice = f"; {pixels[0]} takes or returns pixels: export with --image-dtype float32,uint8" if pixels else ""
+    raise SpecError(f"the bundle has no TFLite file of a {kind} for firmware: it has {has}{advice}")
 
 
 def _holds_numbers(artifact: ArtifactRecord) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from pocketvae.cli.main import main
 from pocketvae.cli.terminal import Terminal
+from pocketvae.system import files
 
 pytestmark = pytest.mark.posix
 
@@ -35,9 +36,11 @@ class Moments:
 
     def __init__(self, monkeypatch):
         self.seen, self._at, self._signal = [], None, None
-        step, replace = Terminal.step, Path.replace
+        step, replace, appear = Terminal.step, Path.replace, files._appear
         monkeypatch.setattr(Terminal, "step", lambda terminal, now: self._pass(now.stage) or step(terminal, now))
         monkeypatch.setattr(Path, "replace", lambda path, to: self._pass(RENAMED) or replace(path, to))
+        # Without --force a new file takes no other's place.
+        monkeypatch.setattr(files, "_appear", lambda path, to: self._pass(RENAMED) or appear(path, to))
 
     def run(self, words, *, at=None, number=None):
         self.seen, self._at, self._signal = [], at, number

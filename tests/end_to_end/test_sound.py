@@ -120,7 +120,10 @@ def test_the_score_of_a_scorer_is_that_of_score(folder, bundle):
     run("score", folder / "bundle", folder / "broken.wav", *calibration, *outputs)
     rows = list(csv.DictReader((folder / "scores.csv").open()))
     samples, _ = soundfile.read(folder / "broken.wav", dtype="float32")
-    expected = bundle.scorer().score(windows(samples)).score
+    # The last window of the command ends with the recording.
+    items = np.concatenate([windows(samples), samples[None, -windows(samples).shape[1] :].reshape(1, -1, 1)])
+    assert rows[-1]["name"] == f"broken.wav:{len(samples) - items.shape[1]}"
+    expected = bundle.scorer().score(items).score
     np.testing.assert_allclose([float(row["elbo_at_mean"]) for row in rows], expected, rtol=1e-4, atol=1e-2)
     assert all(row["anomalous"] == "1" for row in rows)
     assert "sound" in (folder / "score.svg").read_text()

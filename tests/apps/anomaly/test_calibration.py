@@ -70,7 +70,7 @@ def test_an_older_calibration_gives_the_scores_that_it_was_fitted_to(signals, tm
     command = ["score", str(signals), "normal.npy", "--calibration", "c.json", "--quiet"]
     assert main([*command, "--calibrate"]) == 0
     found = json.loads((tmp_path / "c.json").read_text())
-    assert (found["schema_version"], found["noise_scale"]) == (4, None)
+    assert (found["schema_version"], found["noise_scale"]) == (5, None)
 
     def nats():
         assert main([*command, "--csv", "s.csv", "--force"]) == 0

@@ -126,3 +126,60 @@ def test_text_is_escaped_and_channels_beyond_twelve_are_counted():
     assert "&lt;a&gt;" in drawn
     assert "<a>" not in drawn
     assert "2 more channels are not drawn" in drawn
+
+
+def test_an_event_at_the_end_of_a_recording_is_found(sequence_bundle, recordings, capsys):
+    # 903 time steps are 150 windows of 6 and 3 more, in which the event is.
+    lines = (recordings / "faulty.csv").read_text().splitlines()
+    quiet = [line for line in lines[1:] if line.split(",")[1] == "0"][:900]
+    loud = [line for line in lines[1:] if line.split(",")[1] == "1"][:3]
+    rows = [",".join([f"{step / 10:.1f}", *line.split(",")[1:]]) for step, line in enumerate([*quiet, *loud])]
+    (recordings / "late.csv").write_text("\n".join([lines[0], *rows]) + "\n")
+    assert _score(sequence_bundle, "normal.csv", "--truth", "fault", "--calibrate") == 0
+    capsys.readouterr()
+    words = ["late.csv", "--truth", "fault", "--score", "reconstruction", "--csv", "s.csv"]
+    assert _score(sequence_bundle, *words) == 0
+    assert "1 of 1 events detected" in capsys.readouterr().out
+    last = (recordings / "s.csv").read_text().splitlines()[-1]
+    assert last.startswith(f"late.csv:{len(rows) - 6},")
+    assert last.endswith(",1")
+
+
+def test_what_is_in_no_window_is_told(sequence_bundle, recordings, capsys):
+    (recordings / "folder").mkdir()
+    lines = (recordings / "normal.csv").read_text().splitlines()
+    for name, count in (("long.csv", 63), ("short.csv", 4)):
+        (recordings / "folder" / name).write_text("\n".join(lines[: count + 1]) + "\n")
+    words = ["--channels", "a,b,c,d,e,f", "--quiet"]
+    assert main(["encode", str(sequence_bundle), "folder", "--out", "z.npz", *words]) == 0
+    told = capsys.readouterr().err
+    assert "folder: 1 of 2 recordings is shorter than a window of 6 time steps, so not used: short.csv (4)" in told
+    assert "3 of 67 time steps lie behind the last whole window of their recording, so are not used (4.5 %)" in told
+    assert _score(sequence_bundle, "normal.csv", *words[:2], "--calibrate") == 0
+    capsys.readouterr()
+    assert _score(sequence_bundle, "folder", *words[:2], "--csv", "s.csv") == 0
+    told = capsys.readouterr().err
+    assert "so not used: short.csv (4)" in told
+    assert "behind the last whole window" not in told
+    assert len((recordings / "s.csv").read_text().splitlines()) == 1 + 11
+
+
+def test_columns_are_those_that_were_calibrated_with_wherever_they_stand(sequence_bundle, recordings, capsys):
+    # The model is a user's own, which knows no names.
+    lines = [line.split(",") for line in (recordings / "faulty.csv").read_text().splitlines()]
+    (recordings / "turned.csv").write_text("\n".join(",".join([*line[:2], *line[:1:-1]]) for line in lines) + "\n")
+    (recordings / "renamed.csv").write_text("\n".join(",".join(line) for line in [["time", *"ghijklm"], *lines[1:]]))
+    slow = [[f"{float(line[0]) * 2:.1f}", *line[1:]] for line in lines[1:]]
+    (recordings / "slow.csv").write_text("\n".join(",".join(line) for line in [lines[0], *slow]))
+    assert _score(sequence_bundle, "normal.csv", "--truth", "fault", "--calibrate") == 0
+    found = []
+    for name in ("faulty.csv", "turned.csv"):
+        assert _score(sequence_bundle, name, "--truth", "fault", "--csv", "s.csv") == 0
+        found.append([line.split(",")[1:] for line in (recordings / "s.csv").read_text().splitlines()])
+    assert found[0] == found[1]
+    capsys.readouterr()
+    assert _score(sequence_bundle, "renamed.csv", "--channels", "h,i,j,k,l,m", "--csv", "s.csv") == 0
+    assert _score(sequence_bundle, "slow.csv", "--truth", "fault") == 2
+    assert "the rate of those that were calibrated with, 10 Hz, got 5 Hz: resample them" in capsys.readouterr().err
+    assert _score(sequence_bundle, "renamed.csv") == 2
+    assert "renamed.csv" in capsys.readouterr().err

@@ -47,3 +47,14 @@ def test_windows_of_many_recordings_are_told_apart_by_their_own_truth():
     assert timeline.anomalous().tolist() == expected
     assert replace(timeline, truth=None).anomalous().tolist() == [False] * 6
     assert [(event.recording, event.first) for event in timeline.events()] == [(0, 0), (2, 2)]
+
+
+def test_a_last_window_that_begins_earlier_is_no_overlap_of_all():
+    recordings, starts = np.array([0, 0, 0, 1, 1, 1], np.int32), np.array([0, 10, 13, 0, 10, 11], np.int64)
+    timeline = Timeline(names=("a", "b"), recordings=recordings, starts=starts, length=10)
+    assert (timeline.stride(), timeline.overlap()) == (10, 1)
+    half = Timeline(names=("a", "b"), recordings=recordings, starts=starts // 2, length=10)
+    assert (half.stride(), half.overlap()) == (5, 2)
+    two = Timeline(names=("a",), recordings=np.zeros(2, np.int32), starts=np.array([0, 3], np.int64), length=10)
+    assert (two.stride(), two.overlap()) == (3, 4)
+    assert timeline.take(slice(1)).stride() == 10
