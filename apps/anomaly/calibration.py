@@ -185,9 +185,14 @@ def calibrate(
         normal=normal,
         fitted_items=len(fitted),
         held_out_items=len(held_out),
-        columns=() if fitted.timeline is None else fitted.timeline.channels,
+        columns=() if fitted.timeline is None else _names(fitted.timeline.channels),
         rate_hz=None if fitted.timeline is None else fitted.timeline.rate_hz,
     )
+
+
+def _names(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the names of columns; none where they are their places, as of a table without a header."""
+    return () if columns == tuple(map(str, range(len(columns)))) else columns
 
 
 def _noise_scale(features: Features, vae: VaeSpec) -> float:

@@ -183,3 +183,13 @@ def test_columns_are_those_that_were_calibrated_with_wherever_they_stand(sequenc
     assert "the rate of those that were calibrated with, 10 Hz, got 5 Hz: resample them" in capsys.readouterr().err
     assert _score(sequence_bundle, "renamed.csv") == 2
     assert "renamed.csv" in capsys.readouterr().err
+
+
+def test_columns_without_names_are_taken_by_their_places(sequence_bundle, recordings):
+    for name in ("normal.csv", "faulty.csv"):
+        rows = [",".join(line.split(",")[2:]) for line in (recordings / name).read_text().splitlines()]
+        (recordings / f"bare-{name}").write_text("\n".join(rows[1:]) + "\n")
+        (recordings / f"named-{name}").write_text("\n".join(rows) + "\n")
+    for calibrated, scored in (("bare", "named"), ("named", "bare")):
+        assert _score(sequence_bundle, f"{calibrated}-normal.csv", "--calibrate", "--force") == 0
+        assert _score(sequence_bundle, f"{scored}-faulty.csv", "--csv", "s.csv") == 0
