@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,12 @@ SUFFIXES = (".csv", ".parquet")
 _TRUTH = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "0.0": 0.0, "1.0": 1.0}
 _MOST_CATEGORIES = 64
 _LARGEST = float(np.finfo(np.float32).max)
+# Python's own texts take four times as much memory.
+_TEXT = np.dtypes.StringDType()
+_ROWS_AT_ONCE = 1 << 14
+_NO_TEXT = np.zeros(0, _TEXT)
+
+Texts: TypeAlias = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +36,14 @@ class Table:
     Attributes:
         path: Of the file, for messages.
         names: Of the columns; their numbers from 0 where the file has no header.
-        cells: `[F][N]`, the cells of each column as text.
+        cells: `[F][N]`, the cells of each column as text, of numpy's `StringDType`.
         rows: `[N]`, the number of each row, as editors count them; from 0 where no text has rows.
     """
 
     path: Path
     names: tuple[str, ...]
-    cells: tuple[list[str], ...]
-    rows: Sequence[int]
+    cells: tuple[Texts, ...]
+    rows: npt.NDArray[np.int64]
 
     def chosen(self, names: Sequence[str]) -> Table:
         """Returns some columns, in the order asked for.
@@ -54,7 +61,7 @@ class Table:
         cell = self.cells[column][row]
         found = repr(shortened(cell)) if cell else "a missing value: fill it in, or delete the row"
         return DataError(
-            f"{at_row(self.path, self.rows[row])}, column {self.names[column]!r}: must be {must}, got {found}"
+            f"{at_row(self.path, int(self.rows[row]))}, column {self.names[column]!r}: must be {must}, got {found}"
         )
 
 
@@ -75,11 +82,11 @@ def read_columns(path: Path, names: Sequence[str] = ()) -> Table:
     if twice is not None:
         raise DataError(f"{path} must have columns of different names, got two of {shortened(twice)!r}")
     table = table.chosen(names or [name for name in table.names if not is_bare_index(name)])
-    if not table.rows or not table.names:
+    if not len(table.rows) or not table.names:
         raise DataError(f"{path} must hold {'rows' if table.names else 'columns'}, got none")
     for column, cells in enumerate(table.cells):
-        if "" in cells:
-            raise table.error(column, cells.index(""), "given")
+        if (is_missing := cells == "").any():
+            raise table.error(column, int(is_missing.argmax()), "given")
     return table
 
 
@@ -120,7 +127,10 @@ def encoded(table: Table, channels: Sequence[Channel]) -> npt.NDArray[np.float32
 
 def _channel(table: Table, column: int, *, is_category: bool, real_alone: bool) -> Channel:
     name, cells = table.names[column], table.cells[column]
-    different = set(cells)
+    numbers = _numbers(cells)
+    if numbers is not None and not is_category and not np.isin(numbers, (0, 1)).all():
+        return Channel(name=name, kind=ChannelKind.REAL)
+    different = set(np.unique(cells).tolist())
     texts = {cell for cell in different if _number(cell) is None}
     is_truth = {cell.lower() for cell in different} <= set(_TRUTH)
     if is_category or (texts and not is_truth):
@@ -147,16 +157,35 @@ def _check_categories(table: Table, column: int, different: set[str], texts: set
 def _encoded(table: Table, column: int, channel: Channel) -> npt.NDArray[np.float32]:
     cells = table.cells[column]
     if channel.kind is ChannelKind.CATEGORY:
-        places = {category: index for index, category in enumerate(channel.categories)}
-        codes = [places.get(cell, -1) for cell in cells]
-        if -1 in codes:
-            raise table.error(column, codes.index(-1), f"one of {shortened(', '.join(channel.categories))}")
-        return np.eye(len(places), dtype=np.float32)[codes]
-    numbers = [_TRUTH.get(cell.lower()) if channel.kind is ChannelKind.BINARY else _number(cell) for cell in cells]
-    if None in numbers:
-        must = "a finite number" if channel.kind is ChannelKind.REAL else "0 or 1"
-        raise table.error(column, numbers.index(None), must)
-    return np.array(numbers, np.float32)[:, None]
+        codes = np.full(len(cells), -1)
+        for index, category in enumerate(channel.categories):
+            codes[cells == category] = index
+        if (codes < 0).any():
+            must = f"one of {shortened(', '.join(channel.categories))}"
+            raise table.error(column, int((codes < 0).argmax()), must)
+        one_hot: npt.NDArray[np.float32] = np.eye(len(channel.categories), dtype=np.float32)[codes]
+        return one_hot
+    if channel.kind is ChannelKind.BINARY:
+        values, lower = np.full(len(cells), np.nan, np.float32), np.strings.lower(cells)
+        for text, value in _TRUTH.items():
+            values[lower == text] = value
+        if (is_other := np.isnan(values)).any():
+            raise table.error(column, int(is_other.argmax()), "0 or 1")
+        return values[:, None]
+    numbers = _numbers(cells)
+    if numbers is None:
+        row = next(row for row, cell in enumerate(cells) if _number(cell) is None)
+        raise table.error(column, row, "a finite number")
+    return numbers.astype(np.float32)[:, None]
+
+
+def _numbers(cells: Texts) -> npt.NDArray[np.float64] | None:
+    """Returns the numbers that all cells are; None where one is not."""
+    try:
+        values = cells.astype(np.float64)
+    except ValueError:
+        return None
+    return values if (np.abs(values) <= _LARGEST).all() else None
 
 
 def _number(cell: str) -> float | None:
@@ -171,11 +200,18 @@ def _csv(path: Path) -> Table:
     with opened_table(path) as lines:
         number, first = next(lines, (0, []))
         has_header = is_header(first)
-        rows = [] if has_header or not first else [(number, first)]
-        rows += lines
+        rows = lines if has_header or not first else itertools.chain([(number, first)], lines)
+        found = [_gathered(some, len(first)) for some in iter(lambda: list(itertools.islice(rows, _ROWS_AT_ONCE)), [])]
     names = [cell.strip() if has_header else str(index) for index, cell in enumerate(first)]
-    cells = [[line[index].strip() for _, line in rows] for index in range(len(first))]
-    return Table(path=path, names=tuple(names), cells=tuple(cells), rows=[number for number, _ in rows])
+    cells = [np.concatenate([_NO_TEXT, *(part[1][index] for part in found)]) for index in range(len(first))]
+    numbers = np.concatenate([np.zeros(0, np.int64), *(part[0] for part in found)])
+    return Table(path=path, names=tuple(names), cells=tuple(cells), rows=numbers)
+
+
+def _gathered(rows: Sequence[tuple[int, list[str]]], width: int) -> tuple[npt.NDArray[np.int64], list[Texts]]:
+    """Returns the numbers of rows, and their cells by column."""
+    columns = [np.array([row[index].strip() for _, row in rows], _TEXT) for index in range(width)]
+    return np.array([number for number, _ in rows], np.int64), columns
 
 
 def _parquet(path: Path) -> Table:
@@ -188,8 +224,14 @@ def _parquet(path: Path) -> Table:
         table = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as e:
         raise DataError(f"{path} cannot be read as Parquet: {shortened(str(e).splitlines()[0])}") from e
-    cells = tuple([_text(cell) for cell in table.column(index).to_pylist()] for index in range(table.num_columns))
-    return Table(path=path, names=tuple(table.column_names), cells=cells, rows=range(table.num_rows))
+    parts = table.to_batches(max_chunksize=_ROWS_AT_ONCE)
+    cells = [
+        np.concatenate(
+            [_NO_TEXT, *(np.array(list(map(_text, part.column(index).to_pylist())), _TEXT) for part in parts)]
+        )
+        for index in range(table.num_columns)
+    ]
+    return Table(path=path, names=tuple(table.column_names), cells=tuple(cells), rows=np.arange(table.num_rows))
 
 
 def _text(cell: Any) -> str:
