@@ -18,7 +18,7 @@ def bundle(tmp_path_factory, bundles):
         ("bench BUNDLE --threads 100000", "a number of threads must be at most 1024, got 100000"),
         ("bench BUNDLE --batch 1000000000", "a batch size must be at most 4096, got 1000000000"),
         ("generate BUNDLE --out g.png --threads 100000", "threads must be at most"),
-        ("generate BUNDLE --out g.npz --count 1000000000000", "start + count at most 2^31"),
+        ("generate BUNDLE --out g.npz --count 1000000000000", "their sum at most 2^31"),
         ("generate BUNDLE --out g.png --temperature 1e300", "temperature must be finite"),
         ("traverse BUNDLE --out t.png --span 1e300", "span must be positive and finite"),
         ("traverse BUNDLE --out t.png --steps 1000000000", "at most"),
