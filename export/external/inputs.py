@@ -353,7 +353,8 @@ def label_position(inputs: Sequence[Tensor], label_count: int | None) -> int:
     vectors = [index for index, tensor in enumerate(inputs) if len(tensor.shape) == 2]
     chosen = vectors
     if len(chosen) > 1 and label_count is not None:
-        chosen = [index for index in vectors if inputs[index].shape[1] == label_count]
+        # Where no width is the stated number, a name may show the label, whose width is then told.
+        chosen = [index for index in vectors if inputs[index].shape[1] == label_count] or vectors
     if len(chosen) > 1:
         chosen = [index for index in vectors if _LABEL_NAME.search(inputs[index].name.lower())]
     if len(chosen) != 1:

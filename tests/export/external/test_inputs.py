@@ -27,6 +27,8 @@ def floats(**widths):
         (floats(z=(3,), b=(5,)), 5, 1),
         (floats(z=(5,), class_label=(5,)), 5, 1),
         (floats(one_hot=(5,), z=(3,)), None, 0),
+        # Neither has the stated number of classes: the label's own is told later.
+        (floats(z=(8,), y=(10,)), 7, 1),
     ],
 )
 def test_a_one_hot_label_is_found(inputs, label_count, expected):
