@@ -36,7 +36,8 @@ def choose_artifact(manifest: Manifest, component: str = "", precision: str = ""
             return found
     has = ", ".join(item.name for item in files) or "none"
     kind = f"{component or ' or '.join(_COMPONENTS)}{f' in {precision}' if precision else ''}"
-    pixels = [item.name for item in manifest.artifacts if item.component in wanted and not _holds_numbers(item)]
+    others = [item for item in manifest.artifacts if item.format is Format.TFLITE and item.component in wanted]
+    pixels = [item.name for item in others if not _holds_numbers(item)]
     advice = f"; {pixels[0]} takes or returns pixels: export with --image-dtype float32,uint8" if pixels else ""
     raise SpecError(f"the bundle has no TFLite file of a {kind} for firmware: it has {has}{advice}")
 

@@ -39,6 +39,13 @@ def test_a_file_of_a_run_is_not_replaced(bundle, refused, command, tmp_path, nam
     assert command("verify", bundle, "--json", run / "verify.json").code == 0
 
 
+@pytest.mark.parametrize("words", [("verify", "--json"), ("bench", "--html"), ("verify", "--junit")])
+def test_a_dash_is_no_file(bundle, refused, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    refused("a result file must have a name, got -: /dev/stdout is", words[0], bundle, words[1], "-")
+    assert not (tmp_path / "-").exists()
+
+
 def test_a_file_beside_them_is_written(bundle, command):
     assert command("verify", bundle, "--json", bundle / "verify.json").code == 0
     assert command("verify", bundle, "--json", bundle / "verify.json").code == 0

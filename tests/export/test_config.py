@@ -40,6 +40,9 @@ def test_images_are_numbers_unless_pixels_are_asked_for():
     ]
     both = plan_artifacts(None, None, None, list(ImageDtype))
     assert len(both) == len(set(both)) == 34 + 30
+    # One of two that were named is not left out without a word.
+    with pytest.raises(SpecError, match="there is no decoder as int8_io: "):
+        plan_artifacts([Component.DECODER], None, [Precision.FLOAT32, Precision.INT8_IO], [ImageDtype.UINT8])
     with pytest.raises(SpecError, match="none of the requested artifacts has uint8 images"):
         plan_artifacts([Component.DECODER], None, [Precision.INT8_IO], [ImageDtype.UINT8])
 

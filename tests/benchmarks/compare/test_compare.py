@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,19 @@ def test_two_bundles_are_compared_in_parity_and_size(tmp_path, bundles):
     assert comparison_line(worse).startswith("1 regressed")
     assert not compare_paths(wrong, right).regressed
     assert "| decoder.float32.onnx | host | image max\\_abs |" in comparison_markdown(worse)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"other")])
+def test_a_file_that_is_missing_or_changed_is_a_difference(tmp_path, bundles, capsys, damage):
+    right, damaged = (bundles.make_bundle(tmp_path / name) for name in ("right", "damaged"))
+    damage(damaged / "decoder.float32.onnx")
+    words = ["compare", str(right), str(damaged), "--markdown", str(tmp_path / "c.md"), "--quiet"]
+    assert main(words) == 1
+    assert "REGRESSED" in capsys.readouterr().out
+    page = (tmp_path / "c.md").read_text()
+    assert "| decoder.float32.onnx | host | content | - | - | REGRESSED |" in page
+    assert "| decoder.float32.onnx |  | size\\_bytes |" in page
+    assert "encoder.float32.onnx" not in page
 
 
 def test_two_results_are_compared(tmp_path, bundles, capsys):

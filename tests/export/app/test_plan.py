@@ -10,7 +10,7 @@ import pytest
 from pocketvae.errors import SpecError
 from pocketvae.export.app.plan import METRICS, plan_app
 from pocketvae.fields import Condition, ConditionKind
-from pocketvae.spec import Component, Format
+from pocketvae.spec import Component, Format, ImageDtype
 from pocketvae.vae_spec import DataKind, Output, VaeSpec
 
 BOTH = (Format.TFLITE, Format.ONNX)
@@ -62,6 +62,28 @@ def test_goldens_are_those_of_the_bundle(demo):
     limits = content["limits"]["generator.int8.tflite"]
     assert limits
     assert {item["metric"] for item in limits} <= set(METRICS)
+
+
+def test_the_option_that_is_missing_is_named(demo):
+    pixels = tuple(
+        replace(
+            item,
+            image_dtype=ImageDtype.UINT8,
+            outputs=tuple(replace(output, dtype="uint8") for output in item.outputs),
+            file=replace(item.file, path=f"generator.{item.precision}.uint8.{item.format}"),
+        )
+        for item in demo.manifest.artifacts
+        if item.component is Component.GENERATOR
+    )
+    bundle = replace(demo, manifest=replace(demo.manifest, artifacts=pixels))
+    with pytest.raises(SpecError, match="export it with --image-dtype float32,uint8$"):
+        plan_app(bundle, BOTH, "Digits")
+    with pytest.raises(SpecError, match="export it with --precisions int16x8$"):
+        plan_app(demo, BOTH, "Digits", "int16x8")
+    onnx = tuple(item for item in demo.manifest.artifacts if item.format is Format.ONNX)
+    bundle = replace(demo, manifest=replace(demo.manifest, artifacts=onnx))
+    with pytest.raises(SpecError, match="export it with --formats tflite$"):
+        plan_app(bundle, (Format.TFLITE,), "Digits")
 
 
 def test_a_bundle_without_a_generator_is_refused(demo):

@@ -7,7 +7,7 @@ import pytest
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import SpecError
 from pocketvae.export.firmware.choice import choose_artifact
-from pocketvae.spec import Precision
+from pocketvae.spec import Component, ImageDtype, Precision
 
 
 def test_a_decoder_where_there_is_no_scorer(bundle):
@@ -30,6 +30,19 @@ def test_what_does_not_fit_is_named(bundle, bundles, tmp_path):
         choose_artifact(manifest, "", "int9")
     with pytest.raises(SpecError, match=r"no TFLite file of a encoder for firmware: it has decoder\.float32\.tflite$"):
         choose_artifact(manifest, "encoder")
+    pixels = tuple(
+        replace(
+            item,
+            image_dtype=ImageDtype.UINT8,
+            file=replace(item.file, path=f"{item.component}.{item.precision}.uint8.{item.format}"),
+        )
+        for item in manifest.artifacts
+        if item.component is Component.DECODER
+    )
+    with pytest.raises(
+        SpecError, match=r"decoder\.float32\.uint8\.tflite takes or returns pixels: export with --image-dtype float32"
+    ):
+        choose_artifact(replace(manifest, artifacts=pixels), "decoder")
     with pytest.raises(SpecError, match=r"scorer or decoder in int8 for firmware"):
         choose_artifact(manifest, "", "int8")
     only_onnx = open_bundle(bundles.make_bundle(tmp_path / "onnx")).manifest
