@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-import numpy as np
-
 from pocketvae.apps.anomaly.features import Doubles
+from pocketvae.apps.anomaly.separation import counts_of, rates_of
 from pocketvae.numerics.ranking import auroc as auroc
 from pocketvae.reporting.charts import Curve, unit_square_chart
 
@@ -16,12 +15,7 @@ _Name = TypeVar("_Name", bound=str)
 
 def roc_curve(normal: Doubles, anomalous: Doubles) -> tuple[Doubles, Doubles]:
     """Returns false-positive and true-positive rates at every threshold, from (0, 0) to (1, 1)."""
-    thresholds = np.unique(np.concatenate([normal, anomalous]))[::-1]
-    rates = [
-        np.searchsorted(np.sort(-values), -thresholds, side="right") / len(values) for values in (normal, anomalous)
-    ]
-    zero = np.zeros(1)
-    return np.concatenate([zero, rates[0]]), np.concatenate([zero, rates[1]])
+    return rates_of(counts_of(normal, anomalous))
 
 
 def roc_svg(normal: Mapping[_Name, Doubles], anomalous: Mapping[_Name, Doubles], plural: str = "images") -> str:

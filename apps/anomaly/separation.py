@@ -93,6 +93,11 @@ class Ranking:
         return Counts(false=(both - true)[kept], true=true[kept])
 
 
+def rates_of(counts: Counts) -> tuple[Doubles, Doubles]:
+    """Returns false-positive and true-positive rates at every threshold, from (0, 0) to (1, 1)."""
+    return np.append(0.0, counts.false / counts.false[-1]), np.append(0.0, counts.true / counts.true[-1])
+
+
 def auroc_of(counts: Counts) -> float:
     """Returns the probability that an anomaly scores higher than a normal item, ties counting half."""
     normal, strange = counts.false[-1], counts.true[-1]
@@ -115,7 +120,7 @@ def partial_auroc_of(counts: Counts, share: float = FALSE_ALARM_SHARE) -> float:
         counts: Of the scores.
         share: Above 0 and below 1.
     """
-    false, true = (np.append(0.0, part / part[-1]) for part in (counts.false, counts.true))
+    false, true = rates_of(counts)
     # Where a step of the curve lies at the share itself, all its points count: the end is then of no width.
     inside = false <= share
     ends = float(np.interp(share, false, true))
@@ -127,15 +132,16 @@ def partial_auroc_of(counts: Counts, share: float = FALSE_ALARM_SHARE) -> float:
 
 def average_precision(normal: Doubles, anomalous: Doubles) -> float:
     """Returns `average_precision_of` of scores, `[N]` and `[M]`."""
-    return average_precision_of(_counts_of(normal, anomalous))
+    return average_precision_of(counts_of(normal, anomalous))
 
 
 def partial_auroc(normal: Doubles, anomalous: Doubles, share: float = FALSE_ALARM_SHARE) -> float:
     """Returns `partial_auroc_of` of scores, `[N]` and `[M]`."""
-    return partial_auroc_of(_counts_of(normal, anomalous), share)
+    return partial_auroc_of(counts_of(normal, anomalous), share)
 
 
-def _counts_of(normal: Doubles, anomalous: Doubles) -> Counts:
+def counts_of(normal: Doubles, anomalous: Doubles) -> Counts:
+    """Returns the counts of scores, `[N]` of normal items and `[M]` of anomalies."""
     return Ranking(np.concatenate([normal, anomalous]), np.arange(len(normal) + len(anomalous)) >= len(normal)).counts()
 
 
