@@ -18,7 +18,16 @@ from pocketvae.data.recordings import SOUNDS, Recording, Wanted, is_recording, r
 from pocketvae.data.rows import Rows, blocks
 from pocketvae.data.values import MIN_ITEMS, ValueSet, parts_of, read_arrays
 from pocketvae.data.window_values import Values, WindowValues, held, selected, value_blocks
-from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_classes, timeline_of
+from pocketvae.data.windows import (
+    WHOLE,
+    Windowing,
+    Windows,
+    cut_windows,
+    lines_of,
+    short_lines,
+    split_classes,
+    timeline_of,
+)
 from pocketvae.errors import DataError
 from pocketvae.fields import Channel, ChannelKind, LogMel
 from pocketvae.numerics.moments import moments
@@ -32,7 +41,6 @@ _HELD_OUT_FRACTION = 0.1
 # More than this part of a sound at its largest or smallest value is more than a loud sine of 16 bits has there.
 _CLIPPED = 0.01
 _SILENT, _LOUD = 1e-4, 0.5
-_MOST_NAMED = 5
 _ARRAYS = (".npz", ".npy")
 
 
@@ -349,22 +357,20 @@ def _fitted(path: Path, values: Values, channels: Sequence[Channel]) -> tuple[Ch
 
 
 def _recording_warnings(recordings: Sequence[Recording], window: int) -> tuple[str, ...]:
-    short = [f"{part.name} ({len(part)})" for part in recordings if len(part) < window]
-    found = {"shorter than a window, so not used": short, "silent": [], "clipped (of its samples at the limit)": []}
+    silent, clipped = [], []
     for part in recordings:
         if not part.name.lower().endswith(SOUNDS):
             continue
         loudest = max(float(np.abs(block).max()) for block in blocks(part.values))
         share = _clipped_share(part.values) if loudest > _LOUD else 0.0
         if loudest < _SILENT:
-            found["silent"].append(part.name)
+            silent.append(part.name)
         elif share > _CLIPPED:
-            found["clipped (of its samples at the limit)"].append(f"{part.name} ({100 * share:.0f} %)")
-    return tuple(
-        f"{len(names)} of {len(recordings)} recordings {'is' if len(names) == 1 else 'are'} {what}: "
-        f"{', '.join(names[:_MOST_NAMED])}{', ...' if len(names) > _MOST_NAMED else ''}"
-        for what, names in found.items()
-        if names
+            clipped.append(f"{part.name} ({100 * share:.0f} %)")
+    return (
+        *short_lines(recordings, window),
+        *lines_of(silent, len(recordings), "silent"),
+        *lines_of(clipped, len(recordings), "clipped (of its samples at the limit)"),
     )
 
 

@@ -18,7 +18,7 @@ _HELD_OUT_FRACTION = 0.1
 # Fewer windows say too little of how a model does on what it was not fitted with.
 _FEWEST_HELD_OUT = 4
 # Of recordings, in a message.
-_MOST_NAMED = 3
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,13 +147,7 @@ def unused_lines(recordings: Sequence[Recording], windows: Windows, length: int)
         windows: All of them.
         length: T, in time steps.
     """
-    short = [f"{part.name} ({len(part)})" for part in recordings if len(part) < length]
-    if short:
-        more = ", ..." if len(short) > _MOST_NAMED else ""
-        yield (
-            f"{len(short)} of {len(recordings)} recordings {'is' if len(short) == 1 else 'are'} shorter than a window "
-            f"of {length} time steps, so not used: {', '.join(short[:_MOST_NAMED])}{more}"
-        )
+    yield from short_lines(recordings, length)
     ends = np.zeros(len(recordings), np.int64)
     np.maximum.at(ends, windows.recordings, windows.starts + length)
     rest = sum(len(part) - int(end) for part, end in zip(recordings, ends, strict=True) if end)
@@ -163,6 +157,20 @@ def unused_lines(recordings: Sequence[Recording], windows: Windows, length: int)
             f"{rest} of {total} time steps lie behind the last whole window of their recording, so are not used "
             f"({100 * rest / total:.2g} %)"
         )
+
+
+def short_lines(recordings: Sequence[Recording], length: int) -> Iterator[str]:
+    """Yields a sentence on recordings that are shorter than a window of `length` time steps, if any are."""
+    short = [f"{part.name} ({len(part)})" for part in recordings if len(part) < length]
+    yield from lines_of(short, len(recordings), f"shorter than a window of {length} time steps, so not used")
+
+
+def lines_of(names: Sequence[str], count: int, what: str) -> Iterator[str]:
+    """Yields a sentence on those of `count` recordings that are `what`, if any are; it names the first of them."""
+    if names:
+        more = ", ..." if len(names) > _MOST_NAMED else ""
+        verb = "is" if len(names) == 1 else "are"
+        yield f"{len(names)} of {count} recordings {verb} {what}: {', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def timeline_of(windows: Windows, recordings: Sequence[Recording], length: int) -> Timeline:

@@ -136,7 +136,9 @@ def test_what_cannot_be_learned_from_is_named(tmp_path):
 
 def test_recordings_that_are_short_are_counted(tmp_path):
     data = load_training_values(str(folder_of(tmp_path / "r", 5, 400, 6)), sequences())
-    assert data.warnings == ("2 of 3 recordings are shorter than a window, so not used: r0.csv (5), r2.csv (6)",)
+    assert data.warnings == (
+        "2 of 3 recordings are shorter than a window of 8 time steps, so not used: r0.csv (5), r2.csv (6)",
+    )
 
 
 def test_sounds_that_are_silent_or_clipped_are_named(tmp_path):
