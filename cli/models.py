@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from pocketvae.errors import SpecError
+from pocketvae.parsing import parse_names, shortened
 
 if TYPE_CHECKING:
     from pocketvae.apps import Choice
@@ -78,19 +79,31 @@ def add_windowing(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def column_names(text: str) -> tuple[str, ...]:
+    """Returns the columns that `--channels` names.
+
+    Raises:
+        SpecError: one is empty, or its quotes do not match.
+    """
+    try:
+        return parse_names(text)
+    except ValueError as e:
+        raise SpecError(
+            f"--channels must be names such as ax,ay,az, those with a comma in double quotes, got {shortened(text)!r}"
+        ) from e
+
+
 def windowing(arguments: argparse.Namespace) -> Windowing:
     """Returns how recordings are read and cut.
 
     Raises:
-        SpecError: the stride is below 1, or a name of a channel is empty.
+        SpecError: the stride is below 1, or the names of channels are none.
     """
     from pocketvae.data.windows import Windowing
 
     if arguments.stride is not None and arguments.stride < 1:
         raise SpecError(f"--stride must be at least 1 time step, got {arguments.stride}")
-    names = () if arguments.channels is None else tuple(name.strip() for name in arguments.channels.split(","))
-    if "" in names:
-        raise SpecError(f"--channels must be names such as ax,ay,az, got {arguments.channels!r}")
+    names = () if arguments.channels is None else column_names(arguments.channels)
     truth = getattr(arguments, "truth", None) or ""
     if truth and truth in names:
         raise SpecError(f"--truth names {truth!r}, which --channels takes for a channel: name another")

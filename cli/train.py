@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from pocketvae.cli import arguments as common
+from pocketvae.cli.models import column_names
 from pocketvae.cli.terminal import Terminal
 
 
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = {"resize": arguments.resize, "window": arguments.window, "stride": arguments.stride}
     options |= {"truth": arguments.truth, "fill_gaps": arguments.fill_gaps}
     if arguments.channels is not None:
-        options["columns"] = [name.strip() for name in arguments.channels.split(",")]
+        options["columns"] = list(column_names(arguments.channels))
     config = with_overrides(config, {key: value for key, value in options.items() if value is not None})
     with Terminal(quiet=arguments.quiet) as terminal:
         record = train(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import re
+import shlex
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -47,6 +50,29 @@ def parse_toml(text: str) -> dict[str, Any]:
     if _LONG_KEY.search(text):
         raise ValueError(_TOO_DEEP)
     return _parsed(tomllib.loads, text.removeprefix("\ufeff"))
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Parses names as a line of CSV holds them: `ax,ay`, or `"inlet, outlet",ay` where one has a comma.
+
+    Raises:
+        ValueError: the quotes do not match, a name is empty, or it is more than one line.
+    """
+    try:
+        lines = list(csv.reader(io.StringIO(text), skipinitialspace=True, strict=True))
+    except csv.Error as e:
+        raise ValueError(str(e)) from e
+    names = tuple(name.strip() for name in lines[0]) if len(lines) == 1 else ()
+    if not names or "" in names:
+        raise ValueError("a name is empty")
+    return names
+
+
+def names_as_word(names: Iterable[str]) -> str:
+    """Returns names as a word of a shell that `parse_names` takes."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(names)
+    return shlex.quote(text.getvalue())
 
 
 def shortened(text: object, length: int = QUOTED) -> str:

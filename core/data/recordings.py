@@ -20,7 +20,7 @@ from pocketvae.data.tables import at_row
 from pocketvae.data.time_steps import TimeSteps
 from pocketvae.data.time_tables import TimeTable, time_tables
 from pocketvae.errors import DataError
-from pocketvae.parsing import shortened
+from pocketvae.parsing import names_as_word, shortened
 
 Flags = npt.NDArray[np.bool_]
 TABLES, SOUNDS = (".csv", ".parquet"), (".flac", ".ogg", ".wav")
@@ -322,5 +322,5 @@ def _check_same_channels(parts: Sequence[Recording]) -> None:
             raise DataError(
                 f"recordings must have the same channels in one order, got {shortened(', '.join(parts[0].channels))} "
                 f"in {parts[0].name} and {shortened(', '.join(part.channels))} in {part.name}: name them with "
-                f"--channels {shortened(','.join(parts[0].channels))}"
+                f"--channels {shortened(names_as_word(parts[0].channels))}"
             )

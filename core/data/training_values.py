@@ -33,7 +33,7 @@ from pocketvae.fields import Channel, ChannelKind, LogMel
 from pocketvae.numerics.moments import moments
 from pocketvae.numerics.normalization import in_own_unit, normalized
 from pocketvae.numerics.spectrogram import spectrogram
-from pocketvae.parsing import shortened
+from pocketvae.parsing import names_as_word, shortened
 from pocketvae.vae_spec import DataKind
 
 _SPLIT_SEED = 0
@@ -348,7 +348,7 @@ def _fitted(path: Path, values: Values, channels: Sequence[Channel]) -> tuple[Ch
         fitted.append(channel)
     if constant:
         names = [channel.name for channel in channels if channel.name not in dict(constant)]
-        others = f": leave it out with --channels {shortened(','.join(names))}" if any(names) else ": leave it out"
+        others = f": leave it out with --channels {shortened(names_as_word(names))}" if any(names) else ": leave it out"
         raise DataError(
             f"{path}: channel {constant[0][0]!r} has the same value in all training items ({constant[0][1]}), so that "
             f"there is nothing to learn{others}"

@@ -10,7 +10,9 @@ from pocketvae.cli.main import main
     ("options", "message"),
     [
         (["--stride", "0"], "--stride must be at least 1 time step, got 0"),
-        (["--channels", "ax,,az"], "--channels must be names such as ax,ay,az, got 'ax,,az'"),
+        (["--channels", "ax,,az"], "--channels must be names such as ax,ay,az, those with a comma in double quotes"),
+        (["--channels", '"ax,az'], "--channels must be names such as ax,ay,az, those with a comma in double quotes"),
+        (["--channels", ""], "--channels must be names such as ax,ay,az, those with a comma in double quotes"),
         (
             ["--channels", "ax"],
             "--channels, --truth and --fill-gaps are for sequences, but this model is of images: leave them out",

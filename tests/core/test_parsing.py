@@ -1,8 +1,17 @@
 import math
+import shlex
 
 import pytest
 
-from pocketvae.parsing import parse_finite_json, parse_json, parse_toml, sentences, shortened
+from pocketvae.parsing import (
+    names_as_word,
+    parse_finite_json,
+    parse_json,
+    parse_names,
+    parse_toml,
+    sentences,
+    shortened,
+)
 
 DEEP = 100_000
 
@@ -59,3 +68,27 @@ def test_a_message_of_another_program_keeps_whole_sentences():
     long = sentences("word " * 200, 100)
     assert long.endswith("word...")
     assert len(long) <= 100
+
+
+@pytest.mark.parametrize(
+    ("names", "word"),
+    [
+        (("ax", "ay"), "ax,ay"),
+        (("load W", "t"), "'load W,t'"),
+        (("inlet, outlet", 'size "', "it's"), None),
+    ],
+)
+def test_names_survive_a_shell(names, word):
+    written = names_as_word(names)
+    assert word in (written, None)
+    assert parse_names(shlex.split(f"--channels {written}")[1]) == names
+
+
+def test_names_are_read_as_people_write_them():
+    assert parse_names(' ax, ay ,"a, b"') == ("ax", "ay", "a, b")
+
+
+@pytest.mark.parametrize("text", ["", ",", "ax,,ay", '"ax', '"ax"b', "ax\nay"])
+def test_names_that_are_none_are_a_value_error(text):
+    with pytest.raises(ValueError, match=r"\S"):
+        parse_names(text)
