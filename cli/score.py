@@ -252,7 +252,9 @@ def _source(
 
     Windows reach the end of each recording: what no window holds would never be an anomaly.
     """
-    windowing = replace(models.windowing(arguments), to_end=True, usual=calibration.columns)
+    windowing = replace(
+        models.windowing(arguments), to_end=True, usual=calibration.columns, usual_rate_hz=calibration.rate_hz
+    )
     if clusters.is_asked(arguments):
         return replace(clusters.source(source, count, arguments), windowing=windowing)
     from pocketvae.apps import load_items
@@ -266,7 +268,6 @@ def _source(
         in_memory=False,
         progress=terminal.step,
     )
-    calibration.check_rate(items)
     if source == arguments.images:
         _check_of_recordings(items, arguments)
     return items

@@ -14,7 +14,6 @@ from pocketvae.apps.anomaly.scores import NormalDensity, ScoreKind, fit_density,
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.compression.codec_tables import decoder_id
 from pocketvae.apps.sources import SourceImages
-from pocketvae.data.values import is_other_rate
 from pocketvae.errors import DataError, ManifestError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
@@ -88,19 +87,6 @@ class Calibration:
     def pools_noise(self, vae: VaeSpec) -> bool:
         """Whether the scores have one noise for all channels though the VAE says that of each: in older files."""
         return self.noise_scale is not None and has_channel_noise(vae)
-
-    def check_rate(self, items: SourceImages) -> None:
-        """Checks that recordings have the rate of those that were calibrated with.
-
-        Raises:
-            DataError: they have another.
-        """
-        rate_hz = None if items.timeline is None else items.timeline.rate_hz
-        if rate_hz and self.rate_hz and is_other_rate(rate_hz, self.rate_hz):
-            raise DataError(
-                f"recordings must have the rate of those that were calibrated with, {self.rate_hz:.6g} Hz, got "
-                f"{rate_hz:.6g} Hz: resample them"
-            )
 
     def check_bundle(self, bundle: ModelBundle, chosen: ScoreKind | None = None) -> None:
         """Checks that the calibration was fitted to this bundle.

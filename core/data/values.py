@@ -210,7 +210,7 @@ def _windows(path: Path, vae: VaeSpec, windowing: Windowing, *, tells_unused: bo
         count=channels, names=windowing.channels, usual=usual, truth=windowing.truth, fill_gaps=windowing.fill_gaps
     )
     recordings = read_recordings(path, wanted)
-    _check_rate(recordings, vae)
+    _check_rate(recordings, vae, windowing)
     found = cut_windows(recordings, length, windowing.stride, to_end=windowing.to_end)
     if tells_unused:
         for line in unused_lines(recordings, found, length):
@@ -247,17 +247,20 @@ def is_other_rate(rate_hz: float, expected_hz: float) -> bool:
     return abs(rate_hz / expected_hz - 1) > _OTHER_RATE
 
 
-def _check_rate(recordings: Sequence[Recording], vae: VaeSpec) -> None:
-    """Checks that recordings have the rate of those that a model was trained on.
+def _check_rate(recordings: Sequence[Recording], vae: VaeSpec, windowing: Windowing) -> None:
+    """Checks that recordings have the rate of those that a model was trained on, or of those that it had before.
 
     Raises:
         DataError: they have another.
     """
+    expected_hz, whose = vae.input_rate_hz, "of the training data"
+    if not expected_hz:
+        expected_hz, whose = windowing.usual_rate_hz, "of those that were calibrated with"
     for recording in recordings:
-        if recording.rate_hz and vae.input_rate_hz and is_other_rate(recording.rate_hz, vae.input_rate_hz):
+        if recording.rate_hz and expected_hz and is_other_rate(recording.rate_hz, expected_hz):
             raise DataError(
-                f"recordings must have the rate of the training data, {vae.input_rate_hz:.6g} Hz, but "
-                f"{recording.name} has {recording.rate_hz:.6g} Hz: resample it"
+                f"recordings must have the rate {whose}, {expected_hz:.6g} Hz, but {recording.name} has "
+                f"{recording.rate_hz:.6g} Hz: resample it"
             )
 
 

@@ -36,6 +36,7 @@ class Windowing:
             closer to the one before than others do.
         usual: Names of columns that items had before, in their order: tables are read by them where neither `channels`
             nor the model names any.
+        usual_rate_hz: Time steps in a second of those items; others are refused where the model has no rate.
 
     Raises:
         SpecError: the stride or the longest run is negative.
@@ -48,6 +49,7 @@ class Windowing:
     # Of no other sources than recordings, which say so of the values above.
     to_end: bool = field(default=False, compare=False)
     usual: tuple[str, ...] = field(default=(), compare=False)
+    usual_rate_hz: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.stride < 0:

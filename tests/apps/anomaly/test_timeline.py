@@ -180,7 +180,7 @@ def test_columns_are_those_that_were_calibrated_with_wherever_they_stand(sequenc
     capsys.readouterr()
     assert _score(sequence_bundle, "renamed.csv", "--channels", "h,i,j,k,l,m", "--csv", "s.csv") == 0
     assert _score(sequence_bundle, "slow.csv", "--truth", "fault") == 2
-    assert "the rate of those that were calibrated with, 10 Hz, got 5 Hz: resample them" in capsys.readouterr().err
+    assert "the rate of those that were calibrated with, 10 Hz, but slow.csv has 5 Hz" in capsys.readouterr().err
     assert _score(sequence_bundle, "renamed.csv") == 2
     assert "renamed.csv" in capsys.readouterr().err
 

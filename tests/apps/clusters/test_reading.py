@@ -17,6 +17,7 @@ from pocketvae.apps.clusters.reading import (
     unpack,
 )
 from pocketvae.blocks.plan import Block, plan
+from pocketvae.data.windows import Windowing
 from pocketvae.errors import DataError, SpecError
 from pocketvae.vae_spec import DataKind, VaeSpec, vector_latent
 
@@ -61,6 +62,21 @@ def test_sequences_and_vectors_are_read_by_the_block_too(tmp_path):
     found, names, _ = joined(open_reader(Source(path=str(tmp_path / "v.npy")), vae))
     np.testing.assert_array_equal(found, values.reshape(600, 12))
     assert names == [str(index) for index in range(600)]
+
+
+def test_recordings_keep_the_rate_and_the_columns_that_they_had(tmp_path):
+    vae = VaeSpec(data=DataKind.SEQUENCE, data_shape=(6, 2), latents=vector_latent(3), range_is_strict=False)
+    values = np.random.default_rng(0).random((12, 2), np.float32)
+    for name, step, order in (("a.csv", 1, (0, 1)), ("turned.csv", 1, (1, 0)), ("slow.csv", 2, (0, 1))):
+        header = ",".join(["time", *(["ax", "ay"][place] for place in order)])
+        rows = np.column_stack([np.arange(12) * step, values[:, order]])
+        np.savetxt(tmp_path / name, rows, "%.9g", ",", header=header, comments="")
+    windowing = Windowing(usual=("ax", "ay"), usual_rate_hz=1.0)
+    for name in ("a.csv", "turned.csv"):
+        found, _, _ = joined(open_reader(Source(path=str(tmp_path / name), windowing=windowing), vae))
+        np.testing.assert_array_equal(found, values.reshape(2, 6, 2))
+    with pytest.raises(DataError, match=r"calibrated with, 1 Hz, but slow.csv has 0.5 Hz"):
+        open_reader(Source(path=str(tmp_path / "slow.csv"), windowing=windowing), vae)
 
 
 def test_a_damaged_image_is_refused_or_left_out_by_name(place, vae, tmp_path):
