@@ -17,7 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_bundle(parser).type = clusters.bundle_place
     parser.add_argument("file", metavar="FILE", type=clusters.place, help="file made by pocketvae compress")
     parser.add_argument(
-        "--out", metavar="OUT", type=clusters.place, required=True, help=".png, .npz, .csv, or a folder to create"
+        "--out", metavar="OUT", type=clusters.place, required=True, help=".png, .npz, .csv, .wav, or a folder to create"
+    )
+    parser.add_argument(
+        "--rate", metavar="HZ", type=float, help="of a .wav: time steps in a second (default: the model's own)"
     )
     parser.add_argument("--tables", metavar="FILE", type=Path, help="path of the tables (default: BUNDLE/codec.npz)")
     models.add_choice(parser)
@@ -43,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import check_output
 
-    check_decompressed_output(arguments.out)
+    check_decompressed_output(arguments.out, rate_hz=arguments.rate)
     if not arguments.out.suffix:
         common.check_replaceable(arguments.out, DECOMPRESSED_NAME, force=arguments.force, names=DECOMPRESSED_FILES)
     check_output(arguments.out, force=arguments.force)
@@ -51,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise DataError(f"{arguments.file} does not exist")
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
         data, name = arguments.file.read_bytes(), str(arguments.file)
-        check_decompressed_output(arguments.out, image_count(data, name), bundle.vae)
+        check_decompressed_output(arguments.out, image_count(data, name), bundle.vae, arguments.rate)
         tables = load_tables(arguments.tables or arguments.bundle / TABLES_NAME)
         choice = models.choice(arguments)
         with contextlib.ExitStack() as stack:
@@ -60,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
                 result = stack.enter_context(decompressed_on_cluster(run, tables, data, choice, name))
             else:
                 result = decompress(bundle, tables, data, choice, name=name, progress=terminal.step)
-            write_decompressed(result, arguments.out, force=arguments.force)
+            write_decompressed(result, arguments.out, rate_hz=arguments.rate, force=arguments.force)
             count, exact = len(result.images), "exact" if result.z is None else "lossy"
     kind = kind_of(bundle.vae.data)
     noun = kind.noun if count == 1 else kind.plural

@@ -7,6 +7,8 @@ import pytest
 
 import pocketvae
 from pocketvae.apps import GenerateRequest, generate_to
+from pocketvae.apps.compression.codec import Decompressed
+from pocketvae.apps.compression.decompressed_files import check_decompressed_output, write_decompressed
 from pocketvae.apps.sound_output import check_sound
 from pocketvae.errors import DataError, OutputExistsError, PocketVaeError, SpecError
 from tests.sounds import sound_vae
@@ -25,6 +27,23 @@ def test_a_wav_holds_the_items_one_behind_the_other(sequence_bundle, tmp_path):
     assert rate_hz == 50
     with pytest.raises(OutputExistsError):
         generate_to(sequence_bundle, request, tmp_path / "x.wav", rate_hz=50)
+
+
+def test_decompressed_sequences_are_sound_too(sequence_bundle, tmp_path):
+    with pocketvae.open(sequence_bundle) as bundle:
+        vae = bundle.vae
+    values = np.random.default_rng(0).normal(size=(5, *vae.data_shape)).astype(np.float32)
+    result = Decompressed(vae=vae, images=values, z=None, labels=None)
+    write_decompressed(result, tmp_path / "x.npz", force=False)
+    write_decompressed(result, tmp_path / "x.wav", rate_hz=50, force=False)
+    samples, rate_hz = soundfile.read(tmp_path / "x.wav", dtype="float32")
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as archive:
+        np.testing.assert_array_equal(samples, archive["sequences"].reshape(-1, vae.data_shape[1]))
+    assert rate_hz == 50
+    with pytest.raises(SpecError, match="pass --rate HZ"):
+        write_decompressed(result, tmp_path / "y.wav", force=False)
+    with pytest.raises(SpecError, match=r"only a .wav has a rate"):
+        check_decompressed_output(tmp_path / "y.npz", rate_hz=50)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def test_sequences_are_compressed_but_not_without_loss(folder, command, refused)
         assert (np.abs(found["z"] - z_mean) <= steps).all()
     command("decompress", "sequences", "s.pvae", "--out", "s.csv")
     assert len((folder / "s.csv").read_text().splitlines()) == 71
+    refused("a .wav needs the time steps in a second", "decompress", "sequences", "s.pvae", "--out", "s.wav")
     refused("a folder holds images, but the file holds sequences", "decompress", "sequences", "s.pvae", "--out", "s")
     words = ["compress", "sequences", "seen.npy"]
     refused("sequences hold real numbers, which have no smallest step", *words, "--out", "l", "--lossless")
