@@ -31,13 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the two files and prints their names."""
-    from pocketvae.export.embed.c_array import embed_in_c, smallest_decoder
+    from pocketvae.export.embed.c_array import c_stem, embed_in_c, smallest_decoder
 
     if arguments.chip == "":
         raise SpecError("--for needs a chip, such as ethos-u55-128, got ''")
     artifact = arguments.artifact or smallest_decoder(arguments.bundle)
-    name = ".".join(artifact.split(".")[:2]).replace(".", "_")
-    common.check_replaceable(arguments.out, f"{name}.h", force=arguments.force)
+    common.check_replaceable(arguments.out, f"{c_stem(artifact)}.h", force=arguments.force)
     with Terminal(quiet=arguments.quiet) as terminal:
         written = embed_in_c(
             arguments.bundle, artifact, arguments.out, force=arguments.force, chip=arguments.chip or ""

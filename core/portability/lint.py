@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pocketvae.formats.structure import check_structure
 from pocketvae.formats.tflite.operators import read_operators
+from pocketvae.formats.tflite.subgraphs import read_run_operators
 from pocketvae.portability.litert_gpu import check_gpu
 from pocketvae.portability.microcontroller import check_microcontroller
 from pocketvae.portability.onnx_mobile import check_mobile
@@ -28,4 +29,4 @@ def lint(format: Format, content: bytes) -> tuple[Portability, ...]:
     if format is Format.ONNX:
         return check_mobile(content)
     main = read_operators(content)[0]
-    return (check_xnnpack(content, main), check_gpu(main), check_microcontroller(main))
+    return (check_xnnpack(content, main), check_gpu(main), check_microcontroller(read_run_operators(content)))

@@ -29,7 +29,7 @@ _LARGEST_TRANSPOSE = 5
 
 
 def check_microcontroller(operators: Sequence[Operator]) -> Portability:
-    """Returns which operators of a main subgraph TFLM runs; there is no other runtime for the rest."""
+    """Returns which operators TFLM runs, of the main subgraph and those that it runs; nothing else runs the rest."""
     left = [(operator.name, reason) for operator in operators if (reason := _refusal(operator))]
     return tally(Backend.TFLM, len(operators), left, SOURCE)
 

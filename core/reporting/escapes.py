@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import math
 import re
+import unicodedata
 from collections.abc import Callable
 
 _SHORT = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -63,6 +64,12 @@ def py_string(text: str) -> str:
 def js_string(text: str) -> str:
     """Returns a JavaScript string literal; `</` would end a script inside a page."""
     return _literal(text, lambda code: f"\\u{code:04x}").replace("</", "<\\/")
+
+
+def in_ascii(text: str) -> str:
+    """Returns text in ASCII: letters lose their accents, and others become their number, such as `u3b8` for theta."""
+    letters = (sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
+    return "".join(sign if sign.isascii() else f"u{ord(sign):x}" for sign in letters)
 
 
 def c_identifier(text: str) -> str:

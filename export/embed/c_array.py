@@ -9,6 +9,7 @@ from pocketvae.bundle.bundle import open_bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.formats.tflite.model import main_signature, signature_places, view_model
+from pocketvae.formats.tflite.subgraphs import with_one_batch
 from pocketvae.portability.ethos_u import EthosU
 from pocketvae.portability.vela import VELA_VERSION, compile_for
 from pocketvae.spec import Component, Format, Precision, TensorSpec
@@ -38,7 +39,7 @@ def smallest_decoder(bundle_path: Path) -> str:
 def embed_in_c(
     bundle_path: Path, artifact_name: str, out: Path, *, force: bool = False, chip: str = ""
 ) -> tuple[Path, Path]:
-    """Writes `COMPONENT_PRECISION.h` and `.cc` into a new folder.
+    """Writes `decoder_int8_io.h` and `.cc`, named after the artifact, into a new folder.
 
     Args:
         bundle_path: The bundle.
@@ -66,19 +67,33 @@ def embed_in_c(
     name = c_name(artifact)
     check_untouched(out, {f"{name}.h": "", f"{name}.cc": ""})
     original = bundle.artifact_path(artifact).read_bytes()
-    content, note = original, ""
+    content, note = embedded(original)
     if chip:
-        estimate = compile_for(EthosU.parse(chip), original, artifact_name)
-        content, note = estimate.compiled, f"// Compiled for {estimate.chip.describe()} by vela {VELA_VERSION}.\n"
+        estimate = compile_for(EthosU.parse(chip), content, artifact_name)
+        content, note = estimate.compiled, f"{note}// Compiled for {estimate.chip.describe()} by vela {VELA_VERSION}.\n"
     with staged_directory(out, force=force) as staging:
         write_text(staging / f"{name}.h", c_header(artifact, original, len(content), note))
         write_text(staging / f"{name}.cc", c_source(artifact, content, note))
     return out / f"{name}.h", out / f"{name}.cc"
 
 
+def embedded(content: bytes) -> tuple[bytes, str]:
+    """Returns what of a file is embedded, and a line of comment on what is not.
+
+    TensorFlow Lite Micro plans memory for every batch size, and runs the first alone.
+    """
+    kept = with_one_batch(content)
+    return kept, "" if kept == content else "// Without its other batch sizes.\n"
+
+
 def c_name(artifact: ArtifactRecord) -> str:
-    """Returns the name of files and symbols, such as `decoder_int8`."""
-    return f"{artifact.component}_{artifact.precision}"
+    """Returns the name of files and symbols: that of the artifact, such as `decoder_int8`, `decoder_int8_uint8`."""
+    return c_stem(artifact.name)
+
+
+def c_stem(artifact_name: str) -> str:
+    """Returns the same of an artifact's name, such as `decoder.int8.tflite`."""
+    return artifact_name.removesuffix(f".{Format.TFLITE}").replace(".", "_")
 
 
 def c_header(artifact: ArtifactRecord, original: bytes, size_bytes: int, note: str = "") -> str:

@@ -12,6 +12,7 @@ from pocketvae.errors import ExportError
 from pocketvae.export.external.roles import listed
 from pocketvae.keras.loading import Tensor
 from pocketvae.keras.model_form import Role
+from pocketvae.reporting.escapes import in_ascii
 from pocketvae.spec import Component
 from pocketvae.vae_spec import Condition, VaeSpec
 
@@ -327,7 +328,7 @@ def condition_name(name: str, used: Sequence[str]) -> str:
 
 
 def _own_name(name: str, used: Sequence[str], *, taken: Collection[str], prefix: str) -> str:
-    plain = re.sub(r"\W+", "_", name.rsplit("/", 1)[-1]).strip("_").lower() or prefix
+    plain = re.sub(r"\W+", "_", in_ascii(name.rsplit("/", 1)[-1])).strip("_").lower() or prefix
     if plain in taken or keyword.iskeyword(plain) or plain[0].isdigit():
         plain = f"{prefix}_{plain}"
     return plain if plain not in used else f"{plain}_{len(used) + 1}"

@@ -21,6 +21,7 @@ from pocketvae.export.external.roles import Wanted, listed, output_meaning, outw
 from pocketvae.keras.loading import OpenModel, Tensor
 from pocketvae.keras.model_form import Role
 from pocketvae.outputs import Meaning, Output
+from pocketvae.reporting.escapes import in_ascii
 from pocketvae.vae_spec import DataKind
 
 FloatArray = npt.NDArray[np.float32]
@@ -259,7 +260,7 @@ _KINDS = {kind.rank: kind for kind in DataKind}
 
 def _free(name: str, used: set[str]) -> str:
     """Returns the name of an output in artifacts: an identifier that no other tensor has."""
-    plain = re.sub(r"\W+", "_", name.rsplit("/", 1)[-1], flags=re.ASCII).strip("_") or "output"
+    plain = re.sub(r"\W+", "_", in_ascii(name.rsplit("/", 1)[-1])).strip("_") or "output"
     plain = f"output_{plain}" if plain[0].isdigit() else plain
     return next(candidate for candidate in _numbered(plain) if candidate not in used)
 

@@ -54,7 +54,7 @@ def kernels_of(operators: Sequence[Operator], name: str) -> tuple[Kernel, ...]:
     """Returns the kernels that a file needs, by name.
 
     Args:
-        operators: Of its main graph.
+        operators: Of its main graph, and of those that it runs.
         name: Of the file, for errors.
 
     Raises:

@@ -12,7 +12,7 @@ from pocketvae.export.firmware.kernels import Kernel, kernels_of
 from pocketvae.export.firmware.memory import Memory, memory_of
 from pocketvae.export.firmware.tensors import Interface, read_interface
 from pocketvae.export.firmware.window import Window, window_of
-from pocketvae.formats.tflite.operators import read_operators
+from pocketvae.formats.tflite.subgraphs import read_run_operators
 from pocketvae.portability.ethos_u import EthosU
 from pocketvae.portability.vela import NpuEstimate, compile_for
 
@@ -51,7 +51,7 @@ class Firmware:
 def plan_firmware(bundle: Bundle, artifact: ArtifactRecord, npu: EthosU | None, hop: int | None) -> Firmware:
     """Returns everything that the project's files say; see `write_firmware`."""
     plain = bundle.artifact_path(artifact).read_bytes()
-    kernels = kernels_of(read_operators(plain)[0], artifact.name)
+    kernels = kernels_of(read_run_operators(plain), artifact.name)
     interface = read_interface(artifact, plain)
     window = window_of(bundle.manifest.vae, interface.inputs, hop)
     content = for_flash(plain)
@@ -60,7 +60,7 @@ def plan_firmware(bundle: Bundle, artifact: ArtifactRecord, npu: EthosU | None, 
     if npu is not None:
         estimate = compile_for(npu, for_flash(plain, keep_names=True), artifact.name)
         content = estimate.compiled
-        kernels = kernels_of(read_operators(content)[0], artifact.name)
+        kernels = kernels_of(read_run_operators(content), artifact.name)
     return Firmware(
         artifact=artifact,
         content=content,

@@ -14,7 +14,9 @@ from pocketvae.bundle.manifest import ArtifactRecord, FileRecord
 from pocketvae.cli.main import main
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError, OutputExistsError, SpecError
-from pocketvae.export.embed.c_array import c_header, c_source, embed_in_c
+from pocketvae.export.convert.batches_tflite import add_batches
+from pocketvae.export.embed.c_array import c_header, c_source, c_stem, embed_in_c, embedded
+from pocketvae.formats.tflite.operators import read_operators
 from pocketvae.spec import Component, Format, Precision, Quantization, TensorSpec
 from pocketvae.system.files import sha256_bytes
 from tests.tflite_models import decoder
@@ -49,6 +51,20 @@ def test_the_source_holds_every_byte():
     source = c_source(record(), CONTENT)
     assert bytes(int(byte, 16) for byte in re.findall(r"0x([0-9a-f]{2}),", source)) == CONTENT
     assert f"alignas(16) const unsigned char decoder_int8_io_data[{len(CONTENT)}]" in source
+
+
+def test_other_batch_sizes_take_no_flash_and_no_memory():
+    several = add_batches(CONTENT, (1, 8))
+    content, note = embedded(several)
+    assert len(read_operators(content)) == 1
+    assert note == "// Without its other batch sizes.\n"
+    assert embedded(CONTENT) == (CONTENT, "")
+
+
+def test_each_file_has_its_own_names():
+    assert c_stem("decoder.int8.tflite") == "decoder_int8"
+    assert c_stem("decoder.int8.uint8.tflite") == "decoder_int8_uint8"
+    assert c_stem(record().name) == "decoder_int8_io"
 
 
 def test_files_that_others_put_beside_it_stay(bundle, tmp_path):

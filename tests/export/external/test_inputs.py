@@ -197,6 +197,16 @@ def test_conditions_keep_their_names_where_artifacts_can_have_them():
     assert condition_names(inputs, [LABEL] * 5) == names
 
 
+def test_names_in_other_letters_become_different_ones_of_ascii():
+    names = ("Höhe", "θ", "pose_φ", "年龄", "性别")
+    found = condition_names(floats(**dict.fromkeys(names, (3,))), [CONDITION] * 5)
+    assert found == ("hohe", "u3b8", "pose_u3c6", "u5e74u9f84", "u6027u522b")
+    assert latent_names(floats(θ=(3,), φ=(3,))) == ("u3b8", "u3c6")
+    conditions = [Condition(name=name, kind=ConditionKind.CONTINUOUS, shape=(3,)) for name in found[1:3]]
+    turned = floats(x=(4, 4, 1), pose_φ=(3,), θ=(3,))
+    assert encoder_inputs(turned, spec(*conditions)).sources == ((0,), (2,), (1,))
+
+
 def test_what_is_taken_for_a_label_without_its_count_is_said():
     (doubt,) = found(floats(z_and_y=(18,)), latent_dim=8).doubts
     assert "the last 10 of the decoder's 18 values were taken for a one-hot label" in doubt

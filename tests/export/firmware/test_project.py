@@ -228,11 +228,13 @@ def test_cmake_builds_the_model(bundle, tmp_path, tflm):
     firmware, _ = write_firmware(bundle, tmp_path / "fw")
     (tmp_path / "include").mkdir()
     write_interface(tmp_path / "include", firmware.kernels)
-    options = [f"-DTFLM_INCLUDE_DIRS={tmp_path / 'include'}", "-DTFLM_LIBRARY=none"]
+    options = [f"-DTFLM_INCLUDE_DIRS={tmp_path / 'include'}", "-DTFLM_LIBRARY=none", "-DPOCKETVAE_ARENA_BYTES=54321"]
     configured = subprocess.run(
         ["cmake", "-S", tmp_path / "fw", "-B", tmp_path / "build", *options], capture_output=True, text=True, check=True
     )
     assert "only the model is built and no program: set TFLM_DIR" in " ".join(configured.stderr.split())
+    flags = (tmp_path / "build").rglob("flags.make")
+    assert any("-DPOCKETVAE_ARENA_BYTES=54321" in path.read_text() for path in flags)
     # As TensorFlow Lite Micro's Makefile names it.
     system = {"Darwin": "osx"}.get(platform.system(), platform.system().lower())
     cache = (tmp_path / "build" / "CMakeCache.txt").read_text()
