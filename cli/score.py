@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,7 +158,7 @@ def _as_in_training(bundle: ModelBundle, arguments: argparse.Namespace, terminal
     usual = windowing_as_trained(arguments.images, bundle.vae, bundle.manifest.config)
     if usual.stride and not given.stride:
         terminal.note(f"windows lie {usual.stride} time steps apart, as in training: --stride sets another distance")
-    return replace(given, stride=given.stride or usual.stride, fill_gaps=given.fill_gaps or usual.fill_gaps)
+    return replace(usual, **{name: value for name, value in asdict(given).items() if value})
 
 
 def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> None:

@@ -72,7 +72,7 @@ def load_examples(source: Source, data: str, progress: ProgressCallback) -> Exam
         learned = of_bundle.train
         # Where there are no items for choosing, none are used for figures either: a bundle has its goldens for those.
         unseen = of_bundle.test if isinstance(of_bundle, ValueSplits) else of_bundle.validation
-    return Examples(learned=learned, unseen=unseen, source=data, sha256=sha256_of(learned))
+    return Examples(learned=learned, unseen=unseen, source=data, sha256=sha256_of(learned, unseen))
 
 
 def draw_items(teacher: Teacher, items: ItemSet, count: int, *, seed: int, stream: int, number: int) -> Batch:

@@ -9,6 +9,7 @@ from pocketvae.fields import ChannelKind
 from pocketvae.keras.heads import runs
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.numerics.likelihoods import places
+from pocketvae.train.likelihoods import SMALLEST_LOG_SCALE
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
 _LEAST_PROBABILITY = 1e-6
@@ -19,7 +20,8 @@ def distance(vae: VaeSpec, outputs: Any, targets: Any) -> Any:
 
     Probabilities: the cross-entropy with the teacher's less the teacher's own entropy, which is the KL divergence.
     Means: half the squared difference in units of the noise, which is the same for Gaussians; where no noise is known,
-    the squared difference in units of the range. What an image's head clips may lie anywhere beyond the clip.
+    the squared difference in units of the range; for Student's t what its log-density loses with the difference, so
+    that single values far off count little. What an image's head clips may lie anywhere beyond the clip.
 
     Args:
         vae: The interface of the teacher.
@@ -30,6 +32,9 @@ def distance(vae: VaeSpec, outputs: Any, targets: Any) -> Any:
     axes = list(range(-vae.data.rank, 0))
     if vae.likelihood is Likelihood.DISCRETIZED_LOGISTIC:
         (mean, log_scale), (wanted, wanted_scale) = outputs, targets
+        # As the likelihood bounds them: below, a scale changes nothing.
+        log_scale = tf.where(wanted_scale > SMALLEST_LOG_SCALE, log_scale, tf.maximum(log_scale, SMALLEST_LOG_SCALE))
+        wanted_scale = tf.maximum(wanted_scale, SMALLEST_LOG_SCALE)
         off = tf.square((mean - wanted) * tf.exp(-wanted_scale)) + tf.square(log_scale - wanted_scale)
         return tf.reduce_sum(off, axis=axes)
     output, target = outputs[0], targets[0]
@@ -43,7 +48,11 @@ def distance(vae: VaeSpec, outputs: Any, targets: Any) -> Any:
     if vae.data is DataKind.IMAGE and vae.likelihood is Likelihood.GAUSSIAN:
         difference = _beyond_clip(output, target)
         return tf.reduce_sum(0.5 * tf.square(difference / (vae.noise_scale or 1.0)), axis=axes)
-    return tf.reduce_sum(0.5 * tf.square((output - target) / _scales(vae)), axis=axes)
+    square = tf.square((output - target) / _scales(vae))
+    degrees = vae.degrees_of_freedom
+    if vae.likelihood is Likelihood.STUDENT_T and degrees:
+        return tf.reduce_sum(0.5 * (degrees + 1) * tf.math.log1p(square / degrees), axis=axes)
+    return tf.reduce_sum(0.5 * square, axis=axes)
 
 
 def in_nats(vae: VaeSpec) -> bool:

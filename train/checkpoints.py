@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,15 @@ class DataIdentity:
         name: Name of the source.
         counts: Numbers of training, validation and test items.
         sha256: SHA-256 of the training items, hexadecimal.
+        held_out_sha256: That of the items for validation, and behind them those for testing; empty in records of older
+            versions.
     """
 
     __pydantic_config__ = STRICT
     name: str
     counts: tuple[int, int, int]
     sha256: str
+    held_out_sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +157,12 @@ def _check_same_configuration(record: CheckpointRecord, config: TrainConfig) -> 
 
 def _check_same(record: CheckpointRecord, config: TrainConfig, data: DataIdentity) -> None:
     _check_same_configuration(record, config)
-    if record.data != data:
+    known = data if record.data.held_out_sha256 else replace(data, held_out_sha256="")
+    if record.data != known:
+        is_trained = record.data == replace(known, held_out_sha256=record.data.held_out_sha256)
+        which = "other items for validation or testing" if is_trained else "other data"
         raise DataError(
-            f"the interrupted training run was started on other data ({record.data.name}, {record.data.counts[0]} "
+            f"the interrupted training run was started on {which} ({record.data.name}, {record.data.counts[0]} "
             f"items for training): resume it with the same data, or pass --force to start over"
         )
     if record.optimizer != OPTIMIZER:

@@ -373,13 +373,15 @@ class TrainConfig:
         _refuse(not iwae and self.doubly_reparameterized, "doubly_reparameterized", "objective = 'elbo'", "false")
         _refuse(iwae and self.beta != 1.0, "beta", "objective = 'iwae'", "1")
         _refuse(iwae and self.kl_warmup_epochs > 0, "kl_warmup_epochs", "objective = 'iwae'", "0")
-        trained = self.prior is not PriorKind.UNIFORM
-        _check(trained, "prior", "standard, mixture, vamp or realnvp", str(self.prior))
+        _check(self.prior is not PriorKind.UNIFORM, "prior", "standard, mixture, vamp or realnvp", str(self.prior))
         free, analytic = self.free_bits_nats > 0, self.prior is PriorKind.STANDARD and not iwae
         _refuse(free and not analytic, "free_bits_nats", "anything but the ELBO with a standard prior", "0")
         static = self.binarization is Binarization.STATIC
         binary = self.likelihood is Likelihood.BERNOULLI
         _refuse(static and not binary, "binarization", f"likelihood = '{self.likelihood}'", "'dynamic'")
+        constant, usual = self.schedule is Schedule.CONSTANT, type(self).final_rate_fraction
+        changed = self.final_rate_fraction != usual
+        _refuse(constant and changed, "final_rate_fraction", "schedule = 'constant'", str(usual))
         _refuse(self.bfloat16 and not self.onednn, "bfloat16", "onednn = false", "false")
         _refuse(self.bfloat16 and self.jit_compile, "bfloat16", "jit_compile = true", "false")
 

@@ -17,15 +17,21 @@ from pocketvae.train.checkpoints import DataIdentity
 def identify(data: Splits) -> DataIdentity:
     """Returns the identity of this data, so that training is only resumed with the same data."""
     counts = (len(data.train), len(data.validation), len(data.test))
-    return DataIdentity(name=data.name, counts=counts, sha256=sha256_of(data.train))
+    return DataIdentity(
+        name=data.name,
+        counts=counts,
+        sha256=sha256_of(data.train),
+        held_out_sha256=sha256_of(data.validation, data.test),
+    )
 
 
-def sha256_of(items: ItemSet) -> str:
-    """Returns the SHA-256 of items with their labels."""
+def sha256_of(*parts: ItemSet) -> str:
+    """Returns the SHA-256 of items with their labels, one set behind the other."""
     digest = hashlib.sha256()
-    for _, block in value_blocks(items.items):
-        digest.update(block.tobytes())
-    digest.update(items.labels_or_zeros().tobytes())
+    for items in parts:
+        for _, block in value_blocks(items.items):
+            digest.update(block.tobytes())
+        digest.update(items.labels_or_zeros().tobytes())
     return digest.hexdigest()
 
 

@@ -202,9 +202,17 @@ def _follow(session: _Session, out: Path, preset: str, *, resume: bool) -> RunRe
     folder = folders.unfinished_directory(out.absolute())
     if resume and (folder / MILESTONE).exists():
         state = Checkpoints(folder, session.trainer, identify(session.data)).restore()
-    *_, state = [state, *fit(session.trainer, session.evaluator, session.data, state, ignore_progress)]
+    ended = "all epochs were trained"
+    try:
+        for reached in fit(session.trainer, session.evaluator, session.data, state, ignore_progress):
+            state = reached
+    except NotFiniteError as e:
+        # All workers see the same loss, and the chief goes on with its best epoch.
+        if state.best is None:
+            raise
+        ended = str(e)
     session = session.with_final_prior(ignore_progress)
-    return _record(session, state, preset, "all epochs were trained")
+    return _record(session, state, preset, ended)
 
 
 def _prepare(loaded: ImageSplits | TrainingValues, config: TrainConfig) -> ImageSplits | TrainingValues:

@@ -20,6 +20,8 @@ from pocketvae.train.objective import log_normal, log_standard_normal
 from pocketvae.vae_spec import PriorKind, VaeSpec
 
 _SEED_OFFSET = 200
+# Components at a time: what is computed of all would be latents x components x dimensions.
+_BLOCK_COMPONENTS = 64
 
 
 def build_prior(config: TrainConfig, latent_dim: int) -> Any | None:
@@ -65,8 +67,12 @@ def mixture_log_density(z: Any, means: Any, log_scales: Any) -> Any:
         log_scales: `[K, D]`, logarithms of standard deviations.
     """
     tf = import_tensorflow()
-    eps = (z[:, None] - means[None]) * tf.exp(-log_scales[None])
-    components = log_normal(eps, 2 * log_scales[None])
+    parts = []
+    for first in range(0, means.shape[0], _BLOCK_COMPONENTS):
+        part = slice(first, first + _BLOCK_COMPONENTS)
+        eps = (z[:, None] - means[None, part]) * tf.exp(-log_scales[None, part])
+        parts.append(log_normal(eps, 2 * log_scales[None, part]))
+    components = tf.concat(parts, axis=1) if len(parts) > 1 else parts[0]
     return tf.reduce_logsumexp(components, axis=1) - math.log(means.shape[0])
 
 

@@ -122,14 +122,15 @@ def _em_step(
 def _posteriors(
     model: VaeModel, items: ItemSet, chosen: npt.NDArray[np.intp], config: TrainConfig
 ) -> tuple[FloatArray, FloatArray]:
-    """Returns means and variances of q(z|x), `[N, D]` each, of the chosen items as training sees them."""
+    """Returns means and variances of q(z|x), `[N, D]` each, of the chosen items as training last saw them."""
+    changes = not 0 < config.augmented_epochs < config.epochs
     found: list[tuple[Any, Any]] = []
     for number in range(max(1, min(_MOST_COPIES, _MOST_ROWS // len(chosen)))):
         for start in range(0, len(chosen), _BATCH):
             part = items.take(chosen[start : start + _BATCH])
             # Negative numbers: those from 0 up are the steps of training.
             noise = Noise(seed=np.array([config.seed, -1 - number * len(chosen) - start], np.int64))
-            x = model.observe(augment(part.items, config, noise), noise)
+            x = model.observe(augment(part.items, config, noise) if changes else part.items, noise)
             z_mean, z_log_var = model.encode(x, part.labels_or_zeros())
             found.append((np.asarray(z_mean), np.exp(np.asarray(z_log_var))))
     means, variances = (np.concatenate(values) for values in zip(*found, strict=True))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.errors import SpecError
 from pocketvae.fields import Channel, ChannelKind
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.numerics.likelihoods import places
@@ -54,7 +55,8 @@ class Trainer:
             workers: The replicas that share the work.
 
         Raises:
-            SpecError: the configuration asks for bfloat16, and a GPU would train; or for an optimizer without effect.
+            SpecError: the configuration asks for bfloat16, and a GPU would train; for an optimizer without effect; or
+                for XLA with several workers.
         """
         check_devices(config.bfloat16)
         tf = import_tensorflow()
@@ -69,9 +71,10 @@ class Trainer:
             tf.Variable(weight, trainable=False, name=f"average_{index}", aggregation=mean_of_replicas)
             for index, weight in enumerate(self._weights if config.ema_decay else ())
         ]
-        # Collective operations cannot be compiled by XLA, so several workers run the graph as it is.
-        compiled = config.jit_compile and workers.count == 1
-        self._step = tf.function(self._global_step, jit_compile=compiled, autograph=False)
+        if config.jit_compile and workers.count > 1:
+            # XLA compiles no collective operations.
+            raise SpecError("jit_compile has no effect with several workers: set jit_compile = false")
+        self._step = tf.function(self._global_step, jit_compile=config.jit_compile, autograph=False)
 
     def step(self, items: npt.NDArray[Any], labels: npt.NDArray[np.int32], number: int, knobs: StepKnobs) -> float:
         """Takes one optimizer step and returns the batch's mean loss in nats.
@@ -185,11 +188,12 @@ class Trainer:
         Channels that are easily fitted have large gradients, most of which are noise, and the others would not be
         learned beside them. So they begin with the mean variance of all, and come into their own on the way.
         """
-        optimal = self._workers.mean(optimal)
-        if self.model.spec.data is DataKind.IMAGE:
-            return optimal
         tf = import_tensorflow()
-        variances = tf.stop_gradient(optimal)
+        # At its optimum the ELBO has no gradient by it. A bound of several samples has one, through all of them,
+        # of which the weights of single samples say nothing.
+        variances = tf.stop_gradient(self._workers.mean(optimal))
+        if self.model.spec.data is DataKind.IMAGE:
+            return variances
         real = [place for channel, part in places(self.model.spec.channels) for place in _real_places(channel, part)]
         if not real:
             return variances

@@ -120,8 +120,9 @@ class ImageSplits:
         parts = (self.train, self.validation.take(slice(moved)))
         images = image_folder.array_like(self.train.images, sum(map(len, parts)))
         images[: len(self.train)], images[len(self.train) :] = (part.images for part in parts)
-        # Both are cut from one set, so that either each has labels or none has.
-        labels = np.concatenate([part.labels_or_zeros() for part in parts]) if self.train.labels is not None else None
+        # A folder's own validation images need not lie in classes.
+        own = [part.labels for part in parts if part.labels is not None]
+        labels = np.concatenate(own) if len(own) == len(parts) else None
         train = ImageSet(images=images, labels=labels)
         return replace(self, train=train, validation=self.validation.take(slice(moved, None)))
 
@@ -189,10 +190,11 @@ def _load_folder(
     files = data_files(path, image_folder.SUFFIXES)
     own = splits_of(path, (file.relative_to(path).as_posix() for file in files))
     listing = image_folder.list_folder(path / "train" if own else path)
-    decoded = {"train": _decoded(listing, size, mixed=True, skip_corrupt=skip_corrupt, progress=progress)}
+    decoded = {"train": _decoded(listing, size, skip_corrupt=skip_corrupt, progress=progress)}
     for part in own[1:]:
         listed = image_folder.list_folder(path / part, listing.classes or None)
-        decoded[part] = _decoded(listed, size, mixed=False, skip_corrupt=skip_corrupt, progress=progress)
+        # In the order of their names they would begin with those of the first class, and so would a part of them.
+        decoded[part] = _decoded(listed, size, skip_corrupt=skip_corrupt, progress=progress)
     sets = {name: ImageSet(images=part.images, labels=part.labels) for name, part in decoded.items()}
     skipped = tuple(reason for part in decoded.values() for reason in part.skipped)
     splits = _cut(path.name, sets["train"], sets.get("test"), sets.get("validation", sets.get("val")))
@@ -203,12 +205,10 @@ def _decoded(
     listing: image_folder.FolderListing,
     size: tuple[int, int] | None,
     *,
-    mixed: bool,
     skip_corrupt: bool,
     progress: ProgressCallback,
 ) -> image_folder.FolderImages:
-    count = len(listing.files)
-    order = np.random.default_rng(_SPLIT_SEED).permutation(count) if mixed else np.arange(count)
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(listing.files))
     return image_folder.decode_folder(listing, order, skip_corrupt=skip_corrupt, progress=progress, size=size)
 
 

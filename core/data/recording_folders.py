@@ -17,13 +17,14 @@ def names_folders(truth: str) -> bool:
     return truth.endswith(_SEPARATOR)
 
 
-def anomalous_files(source: Path, names: Sequence[str], truth: str) -> tuple[bool, ...]:
+def anomalous_files(source: Path, names: Sequence[str], truth: str, *, may_lack: bool = False) -> tuple[bool, ...]:
     """Returns which recordings lie in a folder of anomalies.
 
     Args:
         source: The folder of them all.
         names: Of the recordings, relative to it.
         truth: The folders, with a slash behind each.
+        may_lack: Whether there need be none of these.
 
     Raises:
         DataError: the source is no folder, or there are no recordings in one of these.
@@ -32,7 +33,7 @@ def anomalous_files(source: Path, names: Sequence[str], truth: str) -> tuple[boo
     if not source.is_dir():
         raise DataError(f"--truth {truth} names folders of recordings, but {source} is no folder: leave it out")
     found = [set(_folders(name)) for name in names]
-    for folder in wanted:
+    for folder in () if may_lack else wanted:
         if not any(folder in parents for parents in found):
             others = shortened(", ".join(sorted(set().union(*found)))) or "none"
             raise DataError(f"{source} must have recordings in a folder {folder!r}, which --truth names, got {others}")

@@ -71,6 +71,7 @@ class Wanted:
         by: Who wants that many, for messages.
         truth: See `Windowing.truth`.
         fill_gaps: See `Windowing.fill_gaps`.
+        usual_truth: See `Windowing.usual_truth`.
     """
 
     count: int | None = None
@@ -79,6 +80,7 @@ class Wanted:
     by: str = "the model takes"
     truth: str = ""
     fill_gaps: int = 0
+    usual_truth: str = ""
 
 
 def read_recordings(source: Path, wanted: Wanted) -> tuple[Recording, ...]:
@@ -95,6 +97,7 @@ def read_recordings(source: Path, wanted: Wanted) -> tuple[Recording, ...]:
     """
     files = _files(source) if source.is_dir() else [source]
     truth, wanted = (wanted.truth, replace(wanted, truth="")) if names_folders(wanted.truth) else ("", wanted)
+    is_usual = not truth and not wanted.truth and source.is_dir() and names_folders(wanted.usual_truth)
     is_large = sum(file.stat().st_size for file in files if file.exists()) > LARGE_BYTES
     parts: list[Recording] = []
     for file in files:
@@ -104,9 +107,14 @@ def read_recordings(source: Path, wanted: Wanted) -> tuple[Recording, ...]:
             wanted = replace(wanted, count=parts[0].values.shape[1], by=f"{name} has")
     _check_one_rate(parts)
     _check_same_channels(parts)
-    if truth:
-        flags = anomalous_files(source, [part.name for part in parts], truth)
-        parts = [replace(part, truth=np.full(len(part), flag)) for part, flag in zip(parts, flags, strict=True)]
+    if truth or is_usual:
+        names = [part.name for part in parts]
+        flags = anomalous_files(source, names, truth or wanted.usual_truth, may_lack=is_usual)
+        if truth or any(flags):
+            parts = [replace(part, truth=np.full(len(part), flag)) for part, flag in zip(parts, flags, strict=True)]
+    elif any(part.truth is not None for part in parts):
+        # Tables need not all have the usual column: those without it hold no anomaly that is known.
+        parts = [part if part.truth is not None else replace(part, truth=np.zeros(len(part), bool)) for part in parts]
     return tuple(parts)
 
 
@@ -205,7 +213,7 @@ def _of_table(path: Path, wanted: Wanted, collector: Collector, most_rows: int) 
         is_truth += [flags] if flags is not None else []
         names = chosen.names
     values, numbers = collector.rows(), steps.numbers
-    truth = np.concatenate(is_truth) if wanted.truth else None
+    truth = np.concatenate(is_truth) if is_truth else None
     if not steps.have_rate:
         values = _without_missing(values, path, wanted, names, numbers)
         return [Recording(name=path.name, values=values, channels=names, truth=truth)]
@@ -226,13 +234,12 @@ def _of_table(path: Path, wanted: Wanted, collector: Collector, most_rows: int) 
 
 def _chosen(table: TimeTable, path: Path, wanted: Wanted) -> tuple[TimeTable, Flags | None]:
     """Returns the wanted channels of a table, and which time steps are anomalies."""
-    flags = table.flags(wanted.truth, path) if wanted.truth else None
-    if wanted.truth and not wanted.names:
-        table = table.without(wanted.truth)
+    truth = wanted.truth or (wanted.usual_truth if wanted.usual_truth in table.names else "")
+    flags = table.flags(truth, path) if truth else None
+    if truth and not wanted.names:
+        table = table.without(truth)
         if not table.names:
-            raise DataError(
-                f"{path} must have columns beside {wanted.truth}, which --truth names, and the time, got none"
-            )
+            raise DataError(f"{path} must have columns beside {truth}, which --truth names, and the time, got none")
     chosen = wanted.names or (wanted.usual if set(wanted.usual) <= set(table.names) else ())
     if chosen:
         table = table.chosen(chosen, path)

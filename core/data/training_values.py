@@ -273,6 +273,8 @@ def _of_arrays(path: Path, reading: Reading) -> TrainingValues:
             f"--stride, --channels, --truth and --fill-gaps are for recordings and tables, but {path} is not one: "
             f"leave them out"
         )
+    if reading.categories:
+        raise DataError(f"categories names columns of tables, but {path} is an array: set categories = []")
     items, test = read_arrays(path, reading.data)
     if reading.data is DataKind.SEQUENCE and items.values.shape[1] != reading.window:
         steps = items.values.shape[1]

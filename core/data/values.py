@@ -178,6 +178,8 @@ def load_values(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -> Valu
 def windowing_as_trained(source: str, vae: VaeSpec, config: Mapping[str, Any]) -> Windowing:
     """Returns how a run read and cut its recordings, so that the same windows are held out; WHOLE for other sources.
 
+    Another source need not say what is an anomaly; where it does as the run's did, these windows are left out too.
+
     Args:
         source: Of data.
         vae: The interface of the model.
@@ -185,7 +187,11 @@ def windowing_as_trained(source: str, vae: VaeSpec, config: Mapping[str, Any]) -
     """
     if vae.data is not DataKind.SEQUENCE or not is_recording(located(source)):
         return WHOLE
-    return Windowing(stride=int(config.get("stride", 0)), fill_gaps=int(config.get("fill_gaps", 0)))
+    return Windowing(
+        stride=int(config.get("stride", 0)),
+        fill_gaps=int(config.get("fill_gaps", 0)),
+        usual_truth=str(config.get("truth", "")),
+    )
 
 
 def _holds_recordings(path: Path, vae: VaeSpec) -> bool:
@@ -207,7 +213,12 @@ def _windows(path: Path, vae: VaeSpec, windowing: Windowing, *, tells_unused: bo
     usual = tuple(channel.name for channel in vae.input_channels if channel.name)
     usual = usual if len(usual) == channels else windowing.usual
     wanted = Wanted(
-        count=channels, names=windowing.channels, usual=usual, truth=windowing.truth, fill_gaps=windowing.fill_gaps
+        count=channels,
+        names=windowing.channels,
+        usual=usual,
+        truth=windowing.truth,
+        fill_gaps=windowing.fill_gaps,
+        usual_truth=windowing.usual_truth,
     )
     recordings = read_recordings(path, wanted)
     _check_rate(recordings, vae, windowing)
@@ -221,7 +232,7 @@ def _windows(path: Path, vae: VaeSpec, windowing: Windowing, *, tells_unused: bo
             check_limits(block, form, str(path), found.names[first:])
     values = held(found.values.in_units_of(vae.input_channels))
     timeline = timeline_of(found, recordings, length)
-    folders = names_folders(windowing.truth)
+    folders = names_folders(windowing.truth or windowing.usual_truth)
     classes, labels = _labels(path, recordings, timeline, folders=folders) if vae.label_count else ((), None)
     return ValueSet(values=values, labels=labels, names=found.names, timeline=timeline, classes=classes), found
 

@@ -36,6 +36,8 @@ class Windowing:
             closer to the one before than others do.
         usual: Names of columns that items had before, in their order: tables are read by them where neither `channels`
             nor the model names any.
+        usual_truth: What said so of those items: it is used where a source has such a column or folder, and `truth`
+            says nothing.
         usual_rate_hz: Time steps in a second of those items; others are refused where the model has no rate.
 
     Raises:
@@ -49,6 +51,7 @@ class Windowing:
     # Of no other sources than recordings, which say so of the values above.
     to_end: bool = field(default=False, compare=False)
     usual: tuple[str, ...] = field(default=(), compare=False)
+    usual_truth: str = field(default="", compare=False)
     usual_rate_hz: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:

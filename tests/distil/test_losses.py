@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import t as student_t
 
 from pocketvae.fields import Channel, ChannelKind
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
@@ -89,6 +90,35 @@ def test_means_and_scales_of_a_logistic_are_both_learned():
     np.testing.assert_array_equal(distance(spec, [some, zeros], [some, zeros]), 0)
     np.testing.assert_allclose(distance(spec, [some, zeros], [zeros, zeros]), 0.16, rtol=1e-5)
     np.testing.assert_allclose(distance(spec, [zeros, some], [zeros, zeros]), 0.16, rtol=1e-5)
+
+
+def test_scales_below_the_least_one_of_the_likelihood_count_as_that():
+    spec = vae(Likelihood.DISCRETIZED_LOGISTIC)
+    zeros, some = np.zeros((1, 4, 4, 1)), np.full((1, 4, 4, 1), 0.001)
+    expected = distance(spec, [some, zeros - 7], [zeros, zeros - 7])
+    for student in (-7, -9):
+        np.testing.assert_array_equal(distance(spec, [some, zeros + student], [zeros, zeros - 12]), expected)
+    # Of a teacher above the bound a student below it still learns.
+    assert distance(spec, [zeros, zeros - 9], [zeros, zeros - 6]) == pytest.approx(9 * 16)
+
+
+def test_a_student_of_outliers_has_the_maximum_of_the_likelihood():
+    channels = (Channel(name="a", noise_scale=0.5),)
+    spec = vae(
+        Likelihood.STUDENT_T,
+        (1, 1),
+        DataKind.SEQUENCE,
+        channels=channels,
+        degrees_of_freedom=2.0,
+        range_is_strict=False,
+    )
+    items = np.concatenate([drawn(200) * 0.5, np.full(12, 60.0)]).reshape(-1, 1, 1)
+    places = np.linspace(-1, 5, 121)
+    losses = [distance(spec, [np.full_like(items, place)], [items]).sum() for place in places]
+    likelihoods = [student_t.logpdf((items - place) / 0.5, 2.0).sum() for place in places]
+    assert np.argmin(losses) == np.argmax(likelihoods)
+    # And it is that likelihood, but for a constant.
+    np.testing.assert_allclose(np.ptp(losses + np.array(likelihoods)), 0, atol=0.05)
 
 
 def test_nats_are_known_where_the_noise_is():

@@ -83,6 +83,10 @@ def test_a_value_out_of_range_is_refused(changes, message):
             {"architecture": "residual", "hidden_layers": 2},
             "hidden_layers has no effect with architecture = 'residual'",
         ),
+        (
+            {"schedule": "constant", "final_rate_fraction": 0.5},
+            "final_rate_fraction has no effect with schedule = 'constant': set final_rate_fraction = 0.01",
+        ),
         ({"blocks": 1}, "blocks has no effect with architecture = 'conv': set blocks = 0"),
         ({**MLP, "latent_maps": [1]}, "latent_maps has no effect with architecture = 'mlp': set latent_maps = "),
         ({"latent_maps": [1]}, r"latent_maps must be 2 sizes, one for each of channels, not all 0, got \(1,\)"),

@@ -59,7 +59,7 @@ def test_the_same_data_has_the_same_identity_wherever_it_lies():
     assert identify(splits(3, 5000)) == identify(splits(3, 5000))
 
 
-@pytest.mark.parametrize("change", ["pixel", "label", "count", "name"])
+@pytest.mark.parametrize("change", ["pixel", "label", "count", "name", "validation", "test"])
 def test_other_data_has_another_identity(change):
     data = splits(3)
     images, labels = data.train.images.copy(), data.train.labels.copy()
@@ -70,6 +70,11 @@ def test_other_data_has_another_identity(change):
     other = replace(data, train=ImageSet(images=images, labels=labels))
     if change == "count":
         other = replace(other, test=data.test.take(slice(10)))
+    if change in ("validation", "test"):
+        part = getattr(data, change)
+        held_out = part.images.copy()
+        held_out[-1, 3, 3, 0] += 1
+        other = replace(data, **{change: replace(part, images=held_out)})
     if change == "name":
         other = replace(other, name="y")
     assert identify(other) != identify(data)

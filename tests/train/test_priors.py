@@ -135,6 +135,18 @@ def test_a_mixture_s_density_is_the_mean_of_its_components():
     np.testing.assert_allclose(density, mixture_log_density(z), rtol=1e-4)
 
 
+def test_a_mixture_of_many_components_is_computed_in_blocks(monkeypatch):
+    from pocketvae.train import priors
+
+    rng, sizes, log_normal = np.random.default_rng(1), [], priors.log_normal
+    means, log_scales = (rng.normal(0, 1, (150, DIM)).astype(np.float32) for _ in range(2))
+    monkeypatch.setattr(priors, "log_normal", lambda eps, scale: sizes.append(eps.shape[1]) or log_normal(eps, scale))
+    z = rng.normal(0, 2, (50, DIM)).astype(np.float32)
+    density = priors.log_density(priors.build_mixture(means, log_scales), MIXTURE, z)
+    np.testing.assert_allclose(density, mixture_log_density(z, means, log_scales), rtol=1e-4)
+    assert sizes == [64, 64, 22]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_the_last_noise_value_picks_each_component_equally_often(count):
     from pocketvae.train.priors import build_mixture

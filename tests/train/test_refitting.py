@@ -95,6 +95,19 @@ def test_the_chosen_items_are_never_one_array(monkeypatch, small_config):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("augmented_epochs", "is_changed"), [(0, True), (1, False), (2, True)])
+def test_posteriors_are_those_of_the_images_that_training_saw_last(small_config, augmented_epochs, is_changed):
+    images = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 1), np.uint8)
+    model = SimpleNamespace(
+        observe=lambda x, noise: np.asarray(x, np.float32),
+        encode=lambda x, labels: (x.reshape(len(x), -1), np.zeros((len(x), 64), np.float32)),
+    )
+    config = small_config(epochs=2, shift_pixels=3, augmented_epochs=augmented_epochs)
+    means, _ = refitting._posteriors(model, ImageSet(images=images), np.arange(64), config)
+    assert np.array_equal(means[:64], images.reshape(64, -1)) != is_changed
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("wanted", "made"), [(5, 5), (1000, 64)])
 def test_a_run_is_written_with_the_refitted_prior(tmp_path, small_npz, small_config, wanted, made):
     config = small_config(

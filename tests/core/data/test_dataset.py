@@ -100,6 +100,27 @@ def test_a_folder_for_validation_is_validated_on(tmp_path):
     assert splits.validation.labels.tolist() == [1, 1, 1]
 
 
+def test_a_part_of_what_a_folder_has_for_validation_is_of_all_its_classes(tmp_path):
+    greys = {name: 20 + 40 * index for index, name in enumerate("abcde")}
+    for part in ("train", "validation", "test"):
+        write_classes(tmp_path / "set" / part, greys)
+    splits = load_splits(str(tmp_path / "set"))
+    fewer = splits.with_validation(20)
+    assert set(fewer.validation.labels) == set(range(5))
+    assert set(splits.test.labels[:20]) == set(range(5))
+    for part in (fewer.train, fewer.validation, fewer.test):
+        np.testing.assert_array_equal(20 + 40 * part.labels, part.images[:, 0, 0, 0])
+
+
+def test_validation_images_in_no_class_leave_training_images_without(tmp_path):
+    write_classes(tmp_path / "set" / "train", {"cat": 30, "dog": 200})
+    write_images(tmp_path / "set" / "validation", count=9)
+    splits = load_splits(str(tmp_path / "set"))
+    assert splits.train.labels is not None
+    fewer = splits.with_validation(4)
+    assert (len(fewer.train), len(fewer.validation), fewer.train.labels) == (len(splits.train) + 5, 4, None)
+
+
 def test_a_class_may_have_the_name_of_a_split(tmp_path):
     write_classes(tmp_path / "set", {"bus": 30, "car": 90, "train": 200})
     splits = load_splits(str(tmp_path / "set"))

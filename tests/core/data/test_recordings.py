@@ -150,6 +150,26 @@ def test_a_table_of_anomalies_alone_is_refused(tmp_path):
         read_recordings(path, Wanted(truth="c0"))
 
 
+def test_anomalies_are_those_of_the_usual_column_where_there_is_one(tmp_path):
+    (tmp_path / "a.csv").write_text("time,x,odd\n0,1,0\n1,2,1\n2,3,0\n", "utf-8")
+    (tmp_path / "b.csv").write_text("time,x\n0,1\n1,2\n", "utf-8")
+    found = read_recordings(tmp_path, Wanted(usual_truth="odd"))
+    assert [part.channels for part in found] == [("x",), ("x",)]
+    assert [part.truth.tolist() for part in found] == [[False, True, False], [False, False]]
+    (alone,) = read_recordings(tmp_path / "b.csv", Wanted(usual_truth="odd"))
+    assert alone.truth is None
+
+
+def test_anomalies_are_those_in_the_usual_folders_where_there_are_some(tmp_path):
+    for name in ("ok/a.csv", "broken/a.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("time,x\n0,1\n1,2\n", "utf-8")
+    found = read_recordings(tmp_path, Wanted(usual_truth="broken/,worn/"))
+    assert {part.name: part.truth.any() for part in found} == {"ok/a.csv": False, "broken/a.csv": True}
+    assert [part.truth for part in read_recordings(tmp_path / "ok", Wanted(usual_truth="broken/"))] == [None]
+    assert read_recordings(tmp_path / "ok" / "a.csv", Wanted(usual_truth="broken/"))[0].truth is None
+
+
 def large(monkeypatch):
     """Makes every file one that is not kept in memory, read a few rows at a time."""
     monkeypatch.setattr(recordings, "LARGE_BYTES", 0)

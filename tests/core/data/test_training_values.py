@@ -92,6 +92,12 @@ def test_arrays_are_windows_already(tmp_path):
         load_training_values(str(tmp_path / "s.npz"), sequences(windowing=Windowing(), window=16))
 
 
+def test_an_array_has_no_columns_that_could_be_categories(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(60, 3)))
+    with pytest.raises(DataError, match=r"categories names columns of tables, but .*x.npy is an array: set categories"):
+        load_training_values(str(tmp_path / "x.npy"), vectors(categories=("a",)))
+
+
 def test_a_table_has_a_channel_for_each_column(tmp_path):
     data = load_training_values(str(write_parts_table(tmp_path / "t.csv", 100)), vectors())
     kinds = [channel.kind for channel in data.channels]
