@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     import pocketvae
     from pocketvae.apps import DOWNLOAD_MB, SITE_MARKER, export_site, set_up_runtime
     from pocketvae.apps.explorer.server import check_port
-    from pocketvae.apps.explorer.site import SITE_FILES
+    from pocketvae.apps.explorer.site import check_own_site
 
     check_port(arguments.port)
     with Terminal(quiet=arguments.quiet) as terminal:
@@ -53,7 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
             terminal.line(f"ready: {set_up_runtime()}")
             return 0
         if arguments.export_dir is not None:
-            common.check_replaceable(arguments.export_dir, SITE_MARKER, force=arguments.force, names=SITE_FILES)
+            common.check_replaceable(arguments.export_dir, SITE_MARKER, force=arguments.force)
+            if arguments.force:
+                check_own_site(arguments.export_dir)
         with pocketvae.open(arguments.bundle) as bundle:
             if arguments.export_dir is None:
                 _serve(bundle, arguments, terminal)

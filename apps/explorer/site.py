@@ -17,6 +17,7 @@ from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.noise import normal_table
 from pocketvae.spec import Component, Format, ImageDtype
 from pocketvae.system import files, folders
+from pocketvae.system.written import check_nothing_else, check_untouched, recorded_hashes
 from pocketvae.vae_spec import DataKind
 
 INDEX = "index.html"
@@ -35,8 +36,10 @@ _PAGE_FILES = (
     "pixels.js",
 )
 
-# All that is written into a folder.
-SITE_FILES = (*_PAGE_FILES, "bundle.json", SITE_MARKER, "runtime", "artifacts")
+# Says what was written into a folder.
+_RECORD = "site.json"
+# All that older versions wrote, which had no such record.
+_OLDER_FILES = (*_PAGE_FILES, "bundle.json", SITE_MARKER, "runtime", "artifacts")
 # A spatial latent has thousands of dimensions.
 _MOST_SLIDERS = 64
 
@@ -53,11 +56,12 @@ def site_files(bundle: ModelBundle) -> dict[str, bytes | Path]:
     channels = bundle.vae.data_shape[-1]
     if bundle.vae.data is DataKind.IMAGE and channels not in (1, 3):
         raise DataError(f"the page shows images with 1 or 3 channels, got {channels}")
+    runtime = runtime_files()  # Before the decoder computes anything.
     page = resources.files("pocketvae.apps.explorer") / "page"
     site: dict[str, bytes | Path] = {name: (page / name).read_bytes() for name in _PAGE_FILES}
     site["bundle.json"] = _description(bundle, decoders, prior)
     site[SITE_MARKER] = normal_table().astype("<f4").tobytes()
-    site |= {f"runtime/{name}": path for name, path in runtime_files().items()}
+    site |= {f"runtime/{name}": path for name, path in runtime.items()}
     for record in (*decoders, *([prior] if prior else [])):
         site[f"artifacts/{record.name}"] = bundle.bundle.artifact_path(record)
     return site
@@ -67,17 +71,31 @@ def export_site(bundle: ModelBundle, out: Path, *, force: bool) -> int:
     """Writes the site to a folder that any web server can serve; returns its size in bytes.
 
     Raises:
-        OutputExistsError: `out` exists and `force` is off.
+        OutputExistsError: `out` exists and `force` is off, or it is a site in which something was changed or added.
     """
-    size = 0
+    check_own_site(out)
+    size, written = 0, {}
     with folders.staged_directory(out, force=force) as folder:
         for name, content in site_files(bundle).items():
             data = content if isinstance(content, bytes) else content.read_bytes()
             path = folder / PurePosixPath(name)
             path.parent.mkdir(exist_ok=True)
             files.write_bytes(path, data)
-            size += len(data)
+            size, written[name] = size + len(data), files.sha256_bytes(data)
+        files.write_text(folder / _RECORD, json.dumps({"files": written}, indent=2, sort_keys=True) + "\n")
     return size
+
+
+def check_own_site(folder: Path) -> None:
+    """Checks, before any work, that a folder which may be replaced is a site as it was written, or empty.
+
+    Raises:
+        OutputExistsError: something in it was changed or added.
+    """
+    if (folder / _RECORD).is_file():
+        check_untouched(folder, recorded_hashes(folder, _RECORD))
+    else:
+        check_nothing_else(folder, _OLDER_FILES)
 
 
 def _decoders(bundle: ModelBundle) -> tuple[ArtifactRecord, ...]:

@@ -123,11 +123,28 @@ def test_a_value_is_no_code(run_step, tmp_path):
 def test_targets_other_than_this_machine_are_set_up(run_step, tmp_path):
     said = tmp_path / "said"
     (tmp_path / "bin" / "pocketvae").write_text(f'#!/bin/sh\necho "$@" >> {shlex.quote(str(said))}\n')
-    assert run_step("targets", {"targets": "host,arm64,ssh://pi@raspberry.local,android:X?gpu,node"})[0] == 0
+    assert run_step("targets", {"targets": "host,arm64,\nssh://pi@raspberry.local,android:X?gpu,\nnode\n"})[0] == 0
     lines = said.read_text().splitlines()
     assert lines == [f"targets setup {name} --yes" for name in ("arm64", "ssh://pi@raspberry.local", "node")]
     for line in lines:
         build_parser("targets").parse_args(line.split())
+
+
+def test_the_workflow_to_copy_outlives_a_token_that_may_not_comment(tmp_path):
+    steps = yaml.safe_load(SCHEMAS["github-workflows"].read_text("utf-8"))["jobs"]["verify"]["steps"]
+    scripts = [step["run"] for step in steps if "gh pr" in step.get("run", "") or "SUMMARY" in step.get("run", "")]
+    assert len(scripts) == 2
+    environment = {**os.environ, **fake(tmp_path, "gh", "exit 1"), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    for script in scripts:
+        subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=tmp_path, env=environment, check=True)
+
+
+@pytest.mark.parametrize("text", ["--details --layers", "--details\n--layers\n", ""])
+def test_options_may_stand_on_several_lines(run_step, tmp_path, text):
+    said = tmp_path / "said"
+    (tmp_path / "bin" / "pocketvae").write_text(f'#!/bin/sh\necho "$@" > {shlex.quote(str(said))}\n')
+    assert run_step("verify", {"bundle": "b", "options": text})[0] == 0
+    assert said.read_text().rstrip().endswith(f"verify.md {' '.join(text.split())}".rstrip())
 
 
 @pytest.mark.parametrize(("code", "ends"), [(0, False), (3, False), (2, True)])
@@ -167,6 +184,8 @@ def test_the_hook_runs_verify_with_the_tested_versions():
         "model/bundle/decoder.int8.tflite",
         "model/bundle/manifest.json",
         "encoder.float32.onnx",
+        "model/bundle/original/decoder.keras",
+        "model/bundle/original/prior.h5",
         "pocketvae.toml",
     )
     assert [name for name in changed if not re.search(hook["files"], name)] == []

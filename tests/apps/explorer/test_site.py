@@ -4,7 +4,7 @@ import pytest
 
 import pocketvae
 from pocketvae.apps import export_site, site_files
-from pocketvae.apps.explorer import web_runtime
+from pocketvae.apps.explorer import site, web_runtime
 from pocketvae.cli.main import main
 from pocketvae.errors import ManifestError, TargetError
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
@@ -14,7 +14,8 @@ def test_the_exported_site_holds_every_file_and_no_address(bundle, runtime, tmp_
     out = tmp_path / "site"
     size = export_site(bundle, out, force=False)
     files = {file.relative_to(out).as_posix(): file.read_bytes() for file in out.rglob("*") if file.is_file()}
-    assert set(files) == set(site_files(bundle))
+    record = files.pop("site.json")
+    assert set(files) == set(site_files(bundle)) == set(json.loads(record)["files"])
     assert sum(map(len, files.values())) == size
     document = json.loads(files["bundle.json"])
     assert document["decoders"][0]["file"] == "decoder.float32.onnx"
@@ -40,12 +41,28 @@ def test_force_replaces_a_site_of_explore_alone(bundle, runtime, tmp_path, capsy
     assert (tmp_path / "homepage" / "index.html").read_text() == "mine"
     for _ in range(2):
         assert main([*words, str(tmp_path / "site")]) == 0
+    for name in ("artifacts/mine.onnx", "index.html", "notes.txt"):
+        kept = (tmp_path / "site" / name).read_bytes() if name == "index.html" else None
+        (tmp_path / "site" / name).write_text("mine")
+        assert main([*words, str(tmp_path / "site")]) == 2
+        assert f"site has files of yours, which --force would delete: {name}" in capsys.readouterr().err
+        assert (tmp_path / "site" / name).read_text() == "mine"
+        (tmp_path / "site" / name).unlink()
+        if kept is not None:
+            (tmp_path / "site" / name).write_bytes(kept)
+    # As older versions wrote it.
+    (tmp_path / "site" / "site.json").unlink()
+    assert main([*words, str(tmp_path / "site")]) == 0
 
 
 def test_what_cannot_be_explored_is_refused(bundle, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("POCKETVAE_CACHE", str(tmp_path / "empty"))
-    with pytest.raises(TargetError, match="is not set up, .* is missing: run pocketvae explore --setup"):
-        site_files(bundle)
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            site, "activity", lambda *_: pytest.fail("the decoder computes before the runtime is looked for")
+        )
+        with pytest.raises(TargetError, match="is not set up, .* is missing: run pocketvae explore --setup"):
+            site_files(bundle)
     assert main(["explore", str(bundle.path), "--no-browser"]) == 3
     assert main(["explore"]) == 2
     assert "required: BUNDLE" in capsys.readouterr().err
