@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from pocketvae.spec import STRICT
 
+# In place of an artifact's name: none of them ran.
+ALL = "all"
 # As many with the same reason are named one by one.
 _FEW = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class NotRun:
-    """Something that was requested but could not be run."""
+    """Something that was requested but could not be run; the artifact is `all` where it is none in particular."""
 
     __pydantic_config__ = STRICT
     artifact: str

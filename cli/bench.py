@@ -130,7 +130,12 @@ def _time(arguments: argparse.Namespace, bundle: Bundle, config: BenchConfig, te
     plan = plan_bench(bundle, config)
     away = bench_targets(bundle, others, config, progress=terminal.step)
     here = bench_planned(plan, progress=terminal.step)
-    return replace(here, elsewhere=away.elsewhere, not_run=(*here.not_run, *away.not_run))
+    return replace(
+        here,
+        elsewhere=away.elsewhere,
+        not_run=(*here.not_run, *away.not_run),
+        warnings=(*here.warnings, *away.warnings),
+    )
 
 
 def _refuse_options_of_host(arguments: argparse.Namespace) -> None:
@@ -249,7 +254,7 @@ def _show(terminal: Terminal, result: BenchResult) -> None:
 def _exit_code(result: BenchResult) -> int:
     if result.comparison is not None and result.comparison.regressed:
         return 1
-    if result.comparison is not None and not result.comparison.artifacts:
+    if result.comparison is not None and not result.comparison.is_complete:
         return 3
     if result.on_targets:
         return _exit_code_of_targets(result)

@@ -35,7 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--revision", metavar="TEXT", help="with add: revision of the source (default: the commit of this folder)"
     )
-    parser.add_argument("--label", metavar="TEXT", default="", help="with add: what else tells results apart")
+    parser.add_argument(
+        "--label",
+        metavar="TEXT",
+        help="with add: what tells results apart, such as a branch; with show: the label of the results that count",
+    )
     for name, what in (("artifact", "file names"), ("target", "targets"), ("figure", "figures")):
         parser.add_argument(
             f"--{name}", metavar="PATTERN", default="*", help=f"with show: {what}, such as {_SUCH[name]}"
@@ -46,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 # Options of one action alone, with what they are where they were not given.
-_OF_ADD: Mapping[str, object] = {"revision": None, "label": ""}
+_OF_ADD: Mapping[str, object] = {"revision": None}
 _OF_SHOW: Mapping[str, object] = {
     "artifact": "*",
     "target": "*",
@@ -78,7 +82,7 @@ def _add(arguments: argparse.Namespace) -> int:
         if not path.is_file():
             raise SpecError(f"{path} is not a file: add takes what verify --json or bench --json wrote")
     revision = arguments.revision if arguments.revision is not None else _commit()
-    origin = Origin(revision=revision, label=arguments.label)
+    origin = Origin(revision=revision, label=arguments.label or "")
     with Terminal(quiet=arguments.quiet) as terminal:
         for path, added in zip(arguments.results, add_results(arguments.db, arguments.results, origin), strict=True):
             terminal.line(f"{path}: {_what_was_done(added)}")
@@ -113,7 +117,12 @@ def _show(arguments: argparse.Namespace) -> int:
         raise SpecError(f"show takes no files, got {arguments.results[0]}: name the history with --db")
     for path in (arguments.html, arguments.json):
         common.check_file_output(path)
-    wanted = Filter(artifact=arguments.artifact, target=arguments.target, what=arguments.figure)
+    wanted = Filter(
+        label="*" if arguments.label is None else arguments.label,
+        artifact=arguments.artifact,
+        target=arguments.target,
+        what=arguments.figure,
+    )
     with History(arguments.db) as history:
         trends = trends_of(history.entries(), wanted, history.devices())
     for path, form in ((arguments.html, trends_page), (arguments.json, encode)):

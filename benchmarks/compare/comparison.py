@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pocketvae.benchmarks.latency.results import BenchResult
+from pocketvae.benchmarks.not_run import ALL
 from pocketvae.benchmarks.parity.results import CONTENT, VerifyResult
 from pocketvae.bundle.manifest import Manifest
 from pocketvae.reporting.text import count_of
@@ -17,8 +18,6 @@ COMPARISON_SCHEMA_VERSION = 1
 _SAME_SHARE = 0.01
 # Targets of what bench could not find out in addition to latency.
 _BESIDE = ("instructions", "peaks")
-# In place of an artifact, of what concerns them all.
-_ALL = "all"
 
 
 class Change(enum.StrEnum):
@@ -104,7 +103,7 @@ Key = tuple[str, str, str]
 def subject_of(artifact: str, what: str) -> str:
     """Returns the artifact that a check is of; empty where it is of the bundle: of its other files, or of `all`."""
     is_artifact = "/" not in artifact and artifact.rpartition(".")[2] in tuple(Format)
-    return "" if artifact == _ALL or (what == CONTENT and not is_artifact) else artifact
+    return "" if artifact == ALL or (what == CONTENT and not is_artifact) else artifact
 
 
 def parity_figures(result: VerifyResult) -> dict[Key, Measurement]:

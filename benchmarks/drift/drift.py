@@ -12,7 +12,12 @@ import numpy.typing as npt
 from pocketvae.benchmarks.drift.control import four_bit
 from pocketvae.benchmarks.drift.images import DriftImages
 from pocketvae.benchmarks.drift.likelihood import elbo_reason, log_likelihood, log_weights, nll_reason
-from pocketvae.benchmarks.drift.statistics import largest_equal_distance, paired_change, squared_distance
+from pocketvae.benchmarks.drift.statistics import (
+    LEAST_PAIRS,
+    largest_equal_distance,
+    paired_change,
+    squared_distance,
+)
 from pocketvae.benchmarks.parity.checks import structural_check
 from pocketvae.benchmarks.parity.results import CONTROL, Check, Measurement
 from pocketvae.benchmarks.targets.host import HostTarget
@@ -165,6 +170,8 @@ class _Measurement:
                 f"{_LATENTS_PER_IMAGE} latents each"
             )
             interval = f"{change.mean:+.3f} nats, 90 % interval {change.low:+.3f} to {change.high:+.3f}"
+            if change.count < LEAST_PAIRS:
+                interval = f"the test takes at least {LEAST_PAIRS} {self._vae.data}s, got {change.count}"
             checks.append(_check(name, "x", metric, change.farthest, margin, source, interval))
             self._figures.append(_figure(name, "x", f"{metric}_mean", change.mean))
         return checks

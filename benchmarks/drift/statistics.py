@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,10 @@ import numpy.typing as npt
 DoubleArray = npt.NDArray[np.float64]
 
 _CONFIDENCE = 0.95
+# Fewer say too little of how differences are distributed for any test of their mean.
+LEAST_PAIRS = 5
+# Halvings of a right angle, until neighbouring floats are left.
+_HALVINGS = 60
 _PERMUTATIONS = 1000
 _NULL_QUANTILE = 0.999
 
@@ -21,7 +25,8 @@ class PairedChange:
     """The mean of paired differences with its two-sided 90 % confidence interval.
 
     Two one-sided tests at 5 % each (TOST, Schuirmann 1987) show equivalence within a margin if the interval lies
-    inside it. The interval uses the normal quantile, which is 1 % below Student's at 100 pairs.
+    inside it. The interval uses Student's quantile with one degree of freedom less than there are pairs; of fewer than
+    five pairs it has no ends, so that nothing is shown.
     """
 
     mean: float
@@ -36,11 +41,43 @@ class PairedChange:
 
 
 def paired_change(differences: DoubleArray) -> PairedChange:
-    """Returns the mean change of `[N]` paired differences, N at least 2."""
+    """Returns the mean change of `[N]` paired differences, N at least 1."""
     count = len(differences)
-    mean = float(differences.mean())
-    half = NormalDist().inv_cdf(_CONFIDENCE) * float(differences.std(ddof=1)) / math.sqrt(count)
+    mean, half = float(differences.mean()), math.inf
+    if count >= LEAST_PAIRS:
+        half = _student_quantile(count - 1) * float(differences.std(ddof=1)) / math.sqrt(count)
     return PairedChange(mean=mean, low=mean - half, high=mean + half, count=count)
+
+
+@cache
+def _student_quantile(degrees: int) -> float:
+    """Returns the 95 % quantile of Student's t with so many degrees of freedom, at least 1.
+
+    Found by bisection of the angle of which `_share_within` is a growing function; exact but for rounding.
+    """
+    low, high = 0.0, math.pi / 2
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if _share_within(middle, degrees) < 2 * _CONFIDENCE - 1:
+            low = middle
+        else:
+            high = middle
+    return math.sqrt(degrees) * math.tan(low)
+
+
+def _share_within(angle: float, degrees: int) -> float:
+    """Returns P(|T| <= sqrt(degrees) tan(angle)) of Student's t.
+
+    For whole degrees of freedom it is a finite sum (Abramowitz and Stegun 26.7.3 and 26.7.4), of which all terms are
+    positive: none cancels another's digits.
+    """
+    is_odd, square = degrees % 2, math.cos(angle) ** 2
+    total, term = 0.0, math.cos(angle) if is_odd else 1.0
+    for power in range(is_odd, degrees - 1, 2):
+        total += term
+        term *= (power + 1) / (power + 2) * square
+    total *= math.sin(angle)
+    return 2 / math.pi * (angle + total) if is_odd else total
 
 
 def squared_distance(first: DoubleArray, second: DoubleArray) -> float:

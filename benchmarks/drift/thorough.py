@@ -10,7 +10,7 @@ from pocketvae.benchmarks.drift.drift import check_comparable, measure_drift
 from pocketvae.benchmarks.drift.images import DriftImages, golden_images, source_images
 from pocketvae.benchmarks.drift.paths import path_figures
 from pocketvae.benchmarks.drift.repeats import check_repeats
-from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.benchmarks.not_run import ALL, NotRun
 from pocketvae.benchmarks.parity.verify import Verification
 from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.bundle.bundle import Bundle, opened_with_damage
@@ -66,7 +66,7 @@ def add_thorough(
             figures = path_figures(bundle, run)
             repeats = check_repeats(bundle, run, verification.limits)
     except (ArtifactFault, TargetError, *lacking) as e:
-        missing = NotRun(artifact="all", target="host", reason=f"the distribution was not tested: {e}")
+        missing = NotRun(artifact=ALL, target="host", reason=f"the distribution was not tested: {e}")
         return replace(verification, result=replace(result, passed=False, not_run=(*result.not_run, missing)))
     checks = (*drift.checks, *repeats.checks)
     return replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -15,11 +15,18 @@ from pocketvae.benchmarks.fleet.device_target import DeviceTarget
 from pocketvae.benchmarks.fleet.models import latency_of_models, parity_of_models
 from pocketvae.benchmarks.fleet.schedule import Ended, Work, run_devices
 from pocketvae.benchmarks.latency.config import BenchConfig
-from pocketvae.benchmarks.latency.measure.remote_latency import check_times, time_on
+from pocketvae.benchmarks.latency.measure.remote_latency import Timer, check_times
 from pocketvae.benchmarks.latency.results import BenchResult
-from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.benchmarks.not_run import ALL, NotRun
 from pocketvae.benchmarks.parity.results import CONTENT, VerifyResult
-from pocketvae.benchmarks.parity.verify import check_threads, read_limits, save_worst, verify_opened
+from pocketvae.benchmarks.parity.verify import (
+    Verification,
+    Verifier,
+    check_threads,
+    read_limits,
+    save_worst,
+    verify_opened,
+)
 from pocketvae.benchmarks.targets import Target
 from pocketvae.bundle.bundle import Bundle, opened, opened_with_damage
 from pocketvae.bundle.manifest import ArtifactRecord
@@ -75,23 +82,36 @@ def verify_fleet(
     limits = read_limits(bundle.path, config)
     limits.check(bundle.manifest.artifacts)
 
+    # Of each device at work; another thread asks it for what is done by now, where the device does not end.
+    at_work: dict[str, Callable[[str], VerifyResult]] = {}
+
     def work(device: DeviceConfig, target: Target, deadline: Deadline, step: ProgressCallback) -> VerifyResult:
         named = DeviceTarget(device.name, target, deadline)
-        found = verify_opened(bundle, [named], limits, num_threads=num_threads, progress=step)
-        # Written at once, and not kept: of many devices the arrays are more than fits.
-        if worst is not None and found.worst:
-            try:
-                worst.mkdir(exist_ok=True)
-                save_worst(bundle, worst / device.name, found)
-            except OSError as e:
-                note = f"{device.name}: the worst inputs could not be written: {e}"
-                return replace(found.result, notes=(*found.result.notes, note))
-        return found.result
+        verifier = Verifier(bundle, limits, num_threads, step, 1)
+        at_work[device.name] = lambda problem: _kept(bundle, worst, device.name, verifier.so_far(named, problem))
+        verifier.run_on(named)
+        found = _kept(bundle, worst, device.name, verifier.verification())
+        # The arrays of many devices are more than fits.
+        at_work[device.name] = lambda _: found
+        return found
 
     # What is wrong with the bundle is said once, as of its limits, and before any device is touched.
     nothing = verify_opened(bundle, [], limits, num_threads=num_threads, progress=progress).result
-    run = _run(fleet, bundle.manifest.artifacts, work, progress, ran=_ran_anything, this_machine_alone=False)
+    run = _run(fleet, bundle.manifest.artifacts, work, at_work, progress, ran=_ran_anything, this_machine_alone=False)
     return FleetVerification(result=_together(nothing, run, fleet), interruption=run.interruption)
+
+
+def _kept(bundle: Bundle, worst: Path | None, device: str, found: Verification) -> VerifyResult:
+    """Writes the worst inputs, where they are wanted, and returns the verdict without their arrays."""
+    if worst is None or not found.worst:
+        return found.result
+    try:
+        worst.mkdir(exist_ok=True)
+        save_worst(bundle, worst / device, found)
+    except OSError as e:
+        note = f"{device}: the worst inputs could not be written: {e}"
+        return replace(found.result, notes=(*found.result.notes, note))
+    return found.result
 
 
 def _ran_anything(result: VerifyResult) -> bool:
@@ -140,10 +160,18 @@ def bench_fleet(
     bundle = opened(bundle)
     artifacts = config.chosen(bundle.manifest.artifacts)
 
-    def work(device: DeviceConfig, target: Target, deadline: Deadline, step: ProgressCallback) -> BenchResult:
-        return time_on(bundle, [DeviceTarget(device.name, target, deadline)], config, progress=step)
+    at_work: dict[str, Callable[[str], BenchResult]] = {}
 
-    run = _run(fleet, artifacts, work, progress, ran=lambda item: bool(item.elsewhere), this_machine_alone=True)
+    def work(device: DeviceConfig, target: Target, deadline: Deadline, step: ProgressCallback) -> BenchResult:
+        named = DeviceTarget(device.name, target, deadline)
+        timer = Timer(bundle, config, step)
+        at_work[device.name] = lambda problem: timer.so_far(named, problem)
+        timer.run_on(named)
+        return timer.result()
+
+    run = _run(
+        fleet, artifacts, work, at_work, progress, ran=lambda item: bool(item.elsewhere), this_machine_alone=True
+    )
     rows = tuple(row for item in run.results.values() for row in item.elsewhere)
     result = BenchResult(
         bundle=bundle.manifest.name,
@@ -183,13 +211,17 @@ def _run(
     fleet: FleetConfig,
     artifacts: Sequence[ArtifactRecord],
     work: Work[_Result],
+    at_work: Mapping[str, Callable[[str], _Result]],
     progress: ProgressCallback,
     *,
     ran: Callable[[_Result], bool],
     this_machine_alone: bool,
 ) -> _Run[_Result]:
+    def so_far(name: str, problem: str) -> _Result | None:
+        return at_work[name](problem) if name in at_work else None
+
     started = time.monotonic()
-    finished = run_devices(fleet, work, progress, this_machine_alone=this_machine_alone)
+    finished = run_devices(fleet, work, progress, this_machine_alone=this_machine_alone, so_far=so_far)
     results: dict[str, _Result] = {}
     not_run: list[NotRun] = []
     devices = []
@@ -198,9 +230,12 @@ def _run(
         target = device.made()
         wanted = [artifact.name for artifact in artifacts if not target.declines(artifact)]
         if ended.result is None:
-            lost = [NotRun(artifact=name, target=device.name, reason=ended.problem) for name in wanted]
+            lost = [NotRun(artifact=name, target=device.name, reason=ended.problem) for name in wanted or [ALL]]
         else:
             results[device.name], lost = ended.result, list(ended.result.not_run)
+            if ended.problem and not lost:
+                # Everything ran, and then something went wrong: not to be kept quiet.
+                lost = [NotRun(artifact=ALL, target=device.name, reason=ended.problem)]
         not_run += lost
         is_partial = ended.result is not None and ran(ended.result)
         record = _device(device, ended, lost, is_partial=is_partial)
@@ -229,6 +264,7 @@ def _device(device: DeviceConfig, ended: Ended[_Result], lost: Sequence[NotRun],
     state = DeviceState.DONE if not lost else DeviceState.PARTIAL if is_partial else DeviceState.LOST
     # The name of the target stands beside it.
     reasons = Counter(item.reason.removeprefix(f"{device.target}: ") for item in lost)
+    is_counted = is_partial and all(item.artifact != ALL for item in lost)
     return Device(
         name=device.name,
         target=device.target,
@@ -236,7 +272,7 @@ def _device(device: DeviceConfig, ended: Ended[_Result], lost: Sequence[NotRun],
         labels=dict(device.labels),
         state=state,
         reason="; ".join(
-            reason if count == len(lost) and not is_partial else f"{count_of(count, 'artifact')}: {reason}"
+            f"{count_of(count, 'artifact')}: {reason}" if is_counted or len(reasons) > 1 else reason
             for reason, count in reasons.items()
         ),
         elapsed_s=ended.elapsed_s,

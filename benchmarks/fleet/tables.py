@@ -6,13 +6,11 @@ from statistics import median
 
 from pocketvae.benchmarks.devices import Device, DeviceState, Fleet, ModelLatency, ModelParity, Outlier
 from pocketvae.benchmarks.parity.results import Check, Verdict, VerifyResult, verdict_of
-from pocketvae.benchmarks.parity.tables import check_error_ratio, format_value, worst_check
+from pocketvae.benchmarks.parity.tables import NO_VERDICT, check_error_ratio, format_value, idle, worst_check
 from pocketvae.reporting.text import Row, count_of, format_us, named
 
 MODELS_LESS = ("limit", "unfinished", "on")
 DEVICES_LESS = ("labels", "seconds", "limit", "target")
-# The verdict on what supports none of the artifacts.
-_NOTHING = "-"
 
 
 def parity_models_table(result: VerifyResult, fleet: Fleet) -> tuple[Row, list[Row]]:
@@ -23,7 +21,7 @@ def parity_models_table(result: VerifyResult, fleet: Fleet) -> tuple[Row, list[R
         found = [item for item in fleet.parity if item.model == model]
         failed = [item for item in found if item.failed]
         lost = sum(device.state is not DeviceState.DONE for device in devices)
-        verdict = verdict_of(failed=bool(failed), complete=not lost).value if found or lost else _NOTHING
+        verdict = verdict_of(failed=bool(failed), complete=not lost).value if found or lost else NO_VERDICT
         row = [model, verdict, str(len(devices)), str(lost)]
         if found:
             worst = max(failed or found, key=check_error_ratio)
@@ -139,7 +137,9 @@ def failure_lines(fleet: Fleet) -> list[str]:
 def parity_line(result: VerifyResult, fleet: Fleet) -> str:
     """Returns the verdict of a verification in a sentence."""
     if result.verdict is Verdict.PASSED:
-        return "Every artifact matches the original on every device"
+        unused = [item.target for item in idle(result)]
+        where = f" that runs any; nothing ran on {named(unused)}" if unused else ""
+        return f"Every artifact matches the original on every device{where}"
     failing = {name for item in fleet.parity for name in item.failed}
     if result.verdict is Verdict.FAILED:
         return f"A check failed on {len(failing)} of {count_of(len(fleet.devices), 'device')}; {fleet_line(fleet)}"
@@ -165,7 +165,9 @@ def fleet_line(fleet: Fleet) -> str:
 def _device_parity(device: Device, result: VerifyResult) -> Row:
     checks = [check for check in result.checks if check.target == device.name]
     if not checks:
-        return ["", "", "", _NOTHING if device.state is DeviceState.DONE else Verdict.INCOMPLETE.value]
+        if device.state is DeviceState.DONE:
+            return ["nothing ran: it supports none", "", "", NO_VERDICT]
+        return ["", "", "", Verdict.INCOMPLETE.value]
     worst = worst_check(checks)
     verdict = verdict_of(failed=not worst.passed, complete=device.state is DeviceState.DONE)
     return [f"{worst.artifact}: {_what(worst)}", *_values(worst, result), verdict.value]

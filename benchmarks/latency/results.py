@@ -267,6 +267,10 @@ class ArtifactComparison:
     reason: str
 
 
+# The target of what could not be compared for the baseline's sake alone.
+NOT_IN_BASELINE = "baseline"
+
+
 @dataclass(frozen=True, kw_only=True)
 class BaselineComparison:
     """A bundle compared with its baseline.
@@ -276,6 +280,8 @@ class BaselineComparison:
         side_by_side: Whether both ran in turns now; otherwise only results were compared.
         margin: Allowed slowdown; 0.03 is three percent.
         level: Probability that any artifact which is no slower than the margin is called regressed.
+        not_compared: What the baseline does not have, with the target `baseline`; what could not be compared, with
+            `host`.
         forced: What `--force-compare` overrode; empty without it.
     """
 
@@ -287,6 +293,11 @@ class BaselineComparison:
     artifacts: tuple[ArtifactComparison, ...]
     not_compared: tuple[NotRun, ...] = ()
     forced: tuple[str, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all was compared that the baseline has, which is something."""
+        return bool(self.artifacts) and all(item.target == NOT_IN_BASELINE for item in self.not_compared)
 
     @property
     def regressed(self) -> bool:

@@ -43,6 +43,7 @@ def matrix_page(result: MatrixResult, sheet: Sequence[SheetRow]) -> str:
         "ran": sum(state in (CellState.EQUAL, CellState.WITHIN, CellState.FAILED) for state in states),
         "equal": states.count(CellState.EQUAL),
         "failed": states.count(CellState.FAILED),
+        "idle": result.idle(),
         "missing": states.count(CellState.NOT_RUN),
         "shipping": Table(caption="What to ship to each target", headers=shipping[0], rows=shipping[1]),
         "cells": _cells(result),

@@ -89,7 +89,8 @@ class MatrixResult:
     """Every artifact on every target.
 
     Attributes:
-        passed: Whether everything that the targets support ran and no cell failed.
+        passed: Whether every target could be used, everything that they support ran, which is something, and no cell
+            failed.
         seed: Seed of the contact sheet, which shows images 0 and up of its stream.
     """
 
@@ -105,6 +106,11 @@ class MatrixResult:
     def cell(self, artifact: str, target: str) -> Cell | None:
         """Returns one cell; None if the export could not make the artifact."""
         return next((cell for cell in self.cells if (cell.artifact, cell.target) == (artifact, target)), None)
+
+    def idle(self) -> tuple[str, ...]:
+        """Returns the targets on which nothing ran: those that could not be used, and those that support nothing."""
+        busy = {cell.target for cell in self.cells if cell.state not in (CellState.NOT_RUN, CellState.LEFT_OUT)}
+        return tuple(record.name for record in self.targets if record.name not in busy)
 
     def artifacts(self) -> tuple[str, ...]:
         """Returns the artifacts, in order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from pocketvae.benchmarks.matrix.results import Cell, CellState, MatrixResult, T
 from pocketvae.benchmarks.matrix.sheet import Sheet, SheetRow
 from pocketvae.benchmarks.parity.checks import output_checks
 from pocketvae.benchmarks.parity.deviations import Deviations
+from pocketvae.benchmarks.parity.limits import Limits
+from pocketvae.benchmarks.parity.verify import read_limits
 from pocketvae.benchmarks.targets import Target, TargetRun, make_target
 from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import ArtifactRecord
@@ -52,15 +54,19 @@ def matrix_bundle(
 
     Raises:
         ManifestError: the bundle or its goldens are damaged.
-        SpecError: a target is unknown, or `seed` is not an int32.
+        SpecError: a target is unknown, `seed` is not an int32, or `pocketvae.toml` next to the bundle is invalid.
     """
     chosen = [make_target(name) for name in targets]
     bundle = opened(bundle)
-    filler = _Filler(bundle, Sheet(bundle, seed), progress, len(chosen))
+    limits = read_limits(bundle.path, None)
+    limits.check(bundle.manifest.artifacts)
+    filler = _Filler(bundle, Sheet(bundle, seed), limits, progress, len(chosen))
     for target in chosen:
         filler.run_on(target)
     result = MatrixResult(
-        passed=all(cell.state not in (CellState.FAILED, CellState.NOT_RUN) for cell in filler.cells),
+        passed=not filler.unusable
+        and all(cell.state not in (CellState.FAILED, CellState.NOT_RUN) for cell in filler.cells)
+        and any(cell.state is not CellState.LEFT_OUT for cell in filler.cells),
         bundle=bundle.manifest.name,
         environment=current_environment(),
         seed=seed,
@@ -73,9 +79,14 @@ def matrix_bundle(
 class _Filler:
     """Fills the matrix target by target."""
 
-    def __init__(self, bundle: Bundle, sheet: Sheet, progress: ProgressCallback, target_count: int) -> None:
+    def __init__(
+        self, bundle: Bundle, sheet: Sheet, limits: Limits, progress: ProgressCallback, target_count: int
+    ) -> None:
         self.sheet = sheet
+        # Names of targets: what one does not support says nothing of whether it can be used.
+        self.unusable: list[str] = []
         self.cells: list[Cell] = []
+        self._limits = limits
         self.records: list[TargetRecord] = []
         self._bundle, self._host, self._progress = bundle, HostRun(bundle), progress
         self._total = len(bundle.manifest.artifacts) * target_count
@@ -95,6 +106,7 @@ class _Filler:
                 problem = self._add_pictures(target, run)
         except TargetError as e:
             problem = str(e)
+            self.unusable.append(target.name)
             self._miss(target, problem)
         self.records.append(TargetRecord(name=target.name, summary=target.summary, facts=facts, problem=problem))
 
@@ -133,6 +145,7 @@ class _Filler:
         max_abs = max(float(np.abs(outputs[name] - expected[name]).max()) for name in expected)
         equal = float(np.mean(np.concatenate([(outputs[name] == expected[name]).ravel() for name in expected])))
         judged = target.judged(self._bundle, artifact)
+        judged = replace(judged, tolerances=self._limits.apply(judged))
         limit, source = agreement_limit(judged)
         problem = self._problem(judged, target, outputs)
         if not problem and limit is not None and not max_abs <= limit:
@@ -186,13 +199,13 @@ def _timed(artifact: ArtifactRecord, run: TargetRun, inputs: Mapping[str, np.nda
 def agreement_limit(artifact: ArtifactRecord) -> tuple[float | None, str]:
     """Returns how far two runtimes may be apart, and the source of this limit; no limit for a quantized artifact.
 
-    Each may deviate from the original as far as the manifest says, in opposite directions. A sampler without a learned
+    Each may deviate from the original as far as its limit says, in opposite directions. A sampler without a learned
     prior does not round anything, so its limit of 0 stays 0.
     """
     limits = [item.limit for item in artifact.tolerances if item.metric == "max_abs"]
     if artifact.precision not in _FLOATS or not limits:
         return None, ""
-    return 2 * max(limits), "twice the manifest's limit: both may deviate from the original by that much"
+    return 2 * max(limits), "twice its own limit: both may deviate from the original by that much"
 
 
 def _stopped(artifact: ArtifactRecord, target: Target, declined: str, problem: str) -> Cell:

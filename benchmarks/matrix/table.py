@@ -36,14 +36,22 @@ def _deviation(cell: Cell) -> str:
 
 
 def problem_lines(result: MatrixResult) -> list[str]:
-    """Returns one line for each reason why something failed or did not run."""
+    """Returns one line for each reason why something failed or did not run, and for each target that ran nothing."""
     groups: dict[tuple[str, str], list[str]] = {}
     for cell in result.cells:
         if cell.state in (CellState.FAILED, CellState.NOT_RUN):
             groups.setdefault((cell.target, cell.detail), []).append(cell.artifact)
     lines = [f"{target}: {_some(names)}: {detail}" for (target, detail), names in groups.items()]
     others = [record for record in result.targets if record.problem and (record.name, record.problem) not in groups]
-    return [*lines, *(f"{record.name}: {record.problem}" for record in others)]
+    lines += [f"{record.name}: {record.problem}" for record in others]
+    told = {record.name for record in result.targets if record.problem} | {target for target, _ in groups}
+    return [*lines, *(_left_out(result, name) for name in result.idle() if name not in told)]
+
+
+def _left_out(result: MatrixResult, target: str) -> str:
+    """Returns that a target supports none of the artifacts, and why."""
+    reasons = dict.fromkeys(cell.detail for cell in result.cells if cell.target == target)
+    return f"{target}: nothing ran: {'; '.join(reasons)}"
 
 
 def _some(names: list[str]) -> str:

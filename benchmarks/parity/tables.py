@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pocketvae.benchmarks.devices import ModelParity
-from pocketvae.benchmarks.not_run import summed_up
+from pocketvae.benchmarks.not_run import ALL, NotRun, summed_up
 from pocketvae.benchmarks.parity.results import Check, Layer, LayerReport, Verdict, VerifyResult, verdict_of
 from pocketvae.kinds.registry import deviation
 from pocketvae.numerics.tolerance import error_ratio
@@ -13,6 +13,8 @@ from pocketvae.reporting.text import Row
 # The column "limit from".
 _FROM = 5
 _NOT_RUN = "not run"
+# The verdict on what supports none of the artifacts, which is none.
+NO_VERDICT = "-"
 # Multiply-adds in percent, and operators.
 _INTEGERS = "in integers"
 # Columns of the table that a narrow terminal can do without.
@@ -23,7 +25,8 @@ def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
     """Returns headers and one row per artifact and target.
 
     That is its worst check, with the limit and where it comes from, and how much of it computes in integers: the share
-    of multiply-adds and the number of operators, where the bundle records them.
+    of multiply-adds and the number of operators, where the bundle records them. A target on which nothing ran has a row
+    too.
     """
     headers = ["artifact", "target", "worst", "value", "limit", "limit from", "verdict"]
     rows = []
@@ -36,6 +39,7 @@ def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
     rows += [
         [item.artifact, item.target, _NOT_RUN, "", "", item.reason, Verdict.INCOMPLETE.value] for item in result.not_run
     ]
+    rows += [[item.artifact, item.target, "nothing ran", "", "", item.reason, NO_VERDICT] for item in idle(result)]
     if result.integers:
         headers.insert(-1, _INTEGERS)
         for row in rows:
@@ -56,8 +60,9 @@ def verify_summary(result: VerifyResult) -> tuple[Row, list[Row], list[str]]:
 
 def verdict_line(result: VerifyResult) -> str:
     """Returns the verdict in a sentence: how many artifacts match everywhere, and how many could not be run."""
-    lost = {item.artifact for item in result.not_run}
-    artifacts = tuple(dict.fromkeys((*result.artifacts(), *(item.artifact for item in result.not_run))))
+    not_run = [item for item in result.not_run if item.artifact != ALL]
+    lost = {item.artifact for item in not_run}
+    artifacts = tuple(dict.fromkeys((*result.artifacts(), *(item.artifact for item in not_run))))
     failed = {check.artifact for check in result.checks if not check.passed}
     # What could not be run on one of the targets is not known to match.
     matching = [name for name in artifacts if name not in failed | lost]
@@ -69,11 +74,31 @@ def verdict_line(result: VerifyResult) -> str:
         line += "; a control that must be told apart was not"
     if result.verdict is Verdict.INCOMPLETE:
         line = f"Incomplete: no check failed; {line}"
-    missing = len({(item.artifact, item.target) for item in result.not_run})
+    checked = {check.target for check in result.checks}
+    unused = [item.target for item in result.not_run if item.artifact == ALL and item.target not in checked]
+    unused += [item.target for item in idle(result)]
+    if unused:
+        line += f"; nothing ran on {', '.join(unused)}"
+    missing = len({(item.artifact, item.target) for item in not_run})
     elsewhere = len((lost - failed) & set(result.artifacts()))
     if elsewhere:
         return f"{line} on every target; {missing} could not be run, {elsewhere} of these match elsewhere"
     return f"{line}; {missing} could not be run" if missing else line
+
+
+def idle(result: VerifyResult) -> list[NotRun]:
+    """Returns an item for each target on which nothing ran because it supports none of the artifacts, with why.
+
+    That is no failure, and not to be seen in checks.
+    """
+    busy = {check.target for check in result.checks} | {item.target for item in result.not_run}
+    reasons: dict[str, list[str]] = {}
+    for item in result.declined:
+        if item.target not in busy:
+            reasons.setdefault(item.target, []).append(item.reason)
+    return [
+        NotRun(artifact=ALL, target=target, reason="; ".join(dict.fromkeys(found))) for target, found in reasons.items()
+    ]
 
 
 def figures_table(result: VerifyResult) -> tuple[Row, list[Row]]:

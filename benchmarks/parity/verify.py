@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pocketvae.benchmarks.execution.target import THIS_MACHINE
-from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.benchmarks.not_run import ALL, NotRun
 from pocketvae.benchmarks.parity.artifact import check_artifact
 from pocketvae.benchmarks.parity.checks import attributed, ceiling_checks
 from pocketvae.benchmarks.parity.damage import damage_on
@@ -106,18 +106,19 @@ def verify_opened(
     Raises:
         ManifestError: the goldens are damaged.
     """
-    verifier = _Verifier(bundle, limits, num_threads, progress, len(targets))
+    verifier = Verifier(bundle, limits, num_threads, progress, len(targets))
     for target in targets:
         verifier.run_on(target)
     return verifier.verification()
 
 
-class _Verifier:
+class Verifier:
     """The checks so far, target by target."""
 
     def __init__(
         self, bundle: Bundle, limits: Limits, num_threads: int, progress: ProgressCallback, target_count: int
     ) -> None:
+        """Checks nothing yet; see `verify_opened`."""
         self._limits, self._num_threads, self._progress = limits, num_threads, progress
         self._whole, self._bundle = bundle, bundle.intact()
         self._total = len(bundle.manifest.artifacts) * target_count
@@ -129,6 +130,8 @@ class _Verifier:
         self._diagnoses: list[Diagnosis] = []
         self._declined: list[NotRun] = []
         self._remarks: list[Remark] = []
+        # Names of the artifacts that need no more checks on a target, each with the target's.
+        self._ended: set[tuple[str, str]] = set()
         self._done = self._targets_done = 0
 
     def run_on(self, target: Target) -> None:
@@ -148,6 +151,7 @@ class _Verifier:
                 for artifact in artifacts:
                     for batch in target.batches(artifact):
                         self._check(artifact, batch, target, run)
+                    self._ended.add((artifact.name, target.name))
                     self._step(1, artifact.name)
         except TargetError as e:
             seen = {check.artifact for check in self._checks if check.target == target.name}
@@ -155,6 +159,9 @@ class _Verifier:
             for artifact in artifacts:
                 if artifact.name not in seen:
                     self._miss(artifact.name, target, str(e))
+            if not artifacts:
+                # It was asked for, and what it would have run is no reason to keep quiet.
+                self._miss(ALL, target, str(e))
         # What this target declined or could not run is done as well.
         self._targets_done += 1
         self._step(len(self._whole.manifest.artifacts) * self._targets_done - self._done, target.name)
@@ -182,6 +189,26 @@ class _Verifier:
             integers={item.name: item.integers for item in self._whole.manifest.artifacts if item.integers},
         )
         return Verification(result=result, worst=tuple(self._worst), limits=self._limits)
+
+    def so_far(self, target: Target, problem: str) -> Verification:
+        """Returns what has been checked until now, while another thread may still be at it on the only target.
+
+        Args:
+            target: What it runs on.
+            problem: Why the rest counts as not run.
+        """
+        # First: what ends from here on is reported as not run, and never left out.
+        ended = set(self._ended)
+        found = self.verification()
+        known = {item.artifact for item in found.result.not_run}
+        rest = tuple(
+            NotRun(artifact=artifact.name, target=target.name, reason=problem)
+            for artifact in self._bundle.manifest.artifacts
+            if not target.declines(artifact) and (artifact.name, target.name) not in ended
+            if artifact.name not in known
+        )
+        not_run = (*found.result.not_run, *rest)
+        return replace(found, result=replace(found.result, passed=found.result.passed and not rest, not_run=not_run))
 
     def _check(self, artifact: ArtifactRecord, batch: int, target: Target, run: TargetRun) -> None:
         goldens, tolerances = (

@@ -9,15 +9,23 @@ from xml.etree import ElementTree as xml
 from pocketvae.benchmarks.devices import Device
 from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.benchmarks.parity.results import Check, VerifyResult
-from pocketvae.benchmarks.parity.tables import declined_lines
+from pocketvae.benchmarks.parity.tables import declined_lines, idle
 
 # Characters that XML 1.0 does not allow, not even escaped; a runtime's message may contain anything.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_COUNTED = {
+    "tests": "testcase",
+    "failures": "testcase/failure",
+    "errors": "testcase/error",
+    "skipped": "testcase/skipped",
+}
 
 
 def junit_xml(result: VerifyResult) -> str:
     """Returns one test suite per artifact and target, one test case per check; what did not run is an error.
 
+    A target that supports none of the artifacts is a test suite with one case that is skipped, if others ran some.
     Of a fleet there is one test suite per device, with its labels as properties.
     """
     root = xml.Element("testsuites", name="pocketvae verify")
@@ -35,12 +43,14 @@ def junit_xml(result: VerifyResult) -> str:
         for item in result.not_run:
             name = _text(f"{item.artifact} on {item.target}")
             _add_not_run(_add_suite(root, name), name, item)
+        for item in idle(result) if result.checks or result.not_run else ():
+            _add_idle(_add_suite(root, _text(item.target)), item)
     if not result.checks and not result.not_run:
         # Without any case CI systems would take it for a pass.
         nothing = NotRun(artifact=result.bundle, target="", reason="; ".join(declined_lines(result)))
         _add_not_run(_add_suite(root, _text(result.bundle)), result.bundle, nothing)
     for suite in root:
-        for count, path in (("tests", "testcase"), ("failures", "testcase/failure"), ("errors", "testcase/error")):
+        for count, path in _COUNTED.items():
             suite.set(count, str(len(suite.findall(path))))
     for count in ("tests", "failures", "errors"):
         root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
@@ -49,7 +59,7 @@ def junit_xml(result: VerifyResult) -> str:
 
 
 def _add_suite(root: xml.Element, name: str) -> xml.Element:
-    return xml.SubElement(root, "testsuite", name=name, skipped="0")
+    return xml.SubElement(root, "testsuite", name=name)
 
 
 def _add_device(
@@ -57,8 +67,9 @@ def _add_device(
 ) -> None:
     checks = [check for check in result.checks if check.target == device.name]
     not_run = [item for item in result.not_run if item.target == device.name]
-    if not checks and not not_run:
-        return  # it supports none of the artifacts, and a suite without cases is no suite
+    unused = [item for item in idle(result) if item.target == device.name]
+    if not checks and not not_run and not unused:
+        return  # a suite without cases is no suite
     suite = _add_suite(root, device.name)
     suite.set("time", f"{device.elapsed_s:.3f}")
     properties = xml.SubElement(suite, "properties")
@@ -69,6 +80,8 @@ def _add_device(
         _add_check(suite, f"{device.name}.{check.artifact}", check, reason)
     for item in not_run:
         _add_not_run(suite, f"{device.name}.{item.artifact}", item)
+    for item in unused:
+        _add_idle(suite, item)
 
 
 def _add_check(suite: xml.Element, name: str, check: Check, reason: str) -> None:
@@ -84,6 +97,12 @@ def _add_check(suite: xml.Element, name: str, check: Check, reason: str) -> None
 def _add_not_run(suite: xml.Element, name: str, item: NotRun) -> None:
     case = xml.SubElement(suite, "testcase", classname=_text(name), name="runs")
     xml.SubElement(case, "error", message=_text(f"not run: {item.reason}"), type="not run")
+
+
+def _add_idle(suite: xml.Element, item: NotRun) -> None:
+    """Adds what a target that supports none of the artifacts comes to: no failure, and no pass either."""
+    case = xml.SubElement(suite, "testcase", classname=_text(item.target), name="runs")
+    xml.SubElement(case, "skipped", message=_text(f"nothing ran: {item.reason}"))
 
 
 def _text(text: str) -> str:

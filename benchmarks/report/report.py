@@ -10,7 +10,7 @@ from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
 from pocketvae.benchmarks.latency.show.charts import distribution_charts, duration, first_calls_chart, trade_off_chart
 from pocketvae.benchmarks.latency.show.tables import environment_facts
 from pocketvae.benchmarks.parity.results import Verdict, VerifyResult
-from pocketvae.benchmarks.parity.tables import verdict_line
+from pocketvae.benchmarks.parity.tables import idle, verdict_line
 from pocketvae.benchmarks.parity.worst import WorstCase
 from pocketvae.benchmarks.report.contact_sheet import ContactRow, contact_rows
 from pocketvae.benchmarks.report.parity import layers_figure, limits, measurements, parity_cells, worst_pictures
@@ -82,7 +82,7 @@ def render_report(
         "worst": worst_pictures(worst, manifest.vae),
         "layers": [layers_figure(report) for report in verify.layers],
         "pictures": pictures,
-        "not_run": [*verify.not_run, *(bench.not_run if bench else ())],
+        "not_run": [*verify.not_run, *idle(verify), *(bench.not_run if bench else ())],
         "environment": _environment(verify.environment, manifest),
         **_latency(verify, bench),
     }
@@ -104,7 +104,10 @@ def _failures(verify: VerifyResult) -> list[tuple[str, str, str]]:
 def _verdict(verify: VerifyResult) -> str:
     artifacts = verify.artifacts()
     if verify.passed:
-        return f"All {len(artifacts)} artifacts match the original model."
+        unused = ", ".join(item.target for item in idle(verify))
+        return (
+            f"All {len(artifacts)} artifacts match the original model{f'; nothing ran on {unused}' if unused else ''}."
+        )
     if verify.verdict is Verdict.INCOMPLETE:
         return f"{verdict_line(verify)}."
     failed = {check.artifact for check in verify.checks if not check.passed} & set(artifacts)

@@ -61,6 +61,8 @@ class GpuTarget(Target):
             "app that asks for single precision"
         )
         self._folder = target_folder("gpu") / "vulkan"
+        # Known once it was opened: a driver that the user names may be of no card.
+        self._is_software = False
 
     def unavailable(self) -> str | None:
         """See `Target.unavailable`."""
@@ -74,7 +76,9 @@ class GpuTarget(Target):
             environment["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, libraries))
             # The old name of the variable is the one that every loader of Vulkan knows.
             environment["VK_ICD_FILENAMES"] = str(self._folder / _DRIVER_NAME)
-        return GpuRun(self.name, start_here(bundle, self.name, environment), bundle)
+        run = GpuRun(self.name, start_here(bundle, self.name, environment), bundle)
+        self._is_software = run.is_software
+        return run
 
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""
@@ -94,8 +98,9 @@ class GpuTarget(Target):
         return "LiteRT's GPU accelerator"
 
     def judged(self, bundle: Bundle, artifact: ArtifactRecord) -> ArtifactRecord:
-        """See `Target.judged`: a graphics card computes in half precision, SwiftShader does not support it."""
-        return artifact if self._is_float32 or not has_card() else judged_in_half_precision(bundle, artifact)
+        """See `Target.judged`: a graphics card computes in half precision, a driver without one in single precision."""
+        is_half = has_card() and not self._is_software and not self._is_float32
+        return judged_in_half_precision(bundle, artifact) if is_half else artifact
 
     def measures_time(self) -> bool:
         """See `Target.measures_time`: SwiftShader computes on the CPU."""
@@ -122,10 +127,20 @@ class GpuRun(ChannelRun):
         Raises:
             TargetError: the driver computes on the CPU after all.
         """
-        adapter = self.facts().get("adapter", "")
-        if any(name in adapter.lower() for name in _SOFTWARE_ADAPTERS):
-            raise TargetError(f"{self._name}: {adapter} computes on the CPU, so its latency says nothing about a GPU")
+        if self.is_software:
+            raise TargetError(
+                f"{self._name}: {self._adapter} computes on the CPU, so its latency says nothing about a GPU"
+            )
         return super().latency(artifact, inputs, num_threads=num_threads, count=count)
+
+    @property
+    def is_software(self) -> bool:
+        """Whether the driver computes on the CPU after all."""
+        return any(name in self._adapter.lower() for name in _SOFTWARE_ADAPTERS)
+
+    @property
+    def _adapter(self) -> str:
+        return self.facts().get("adapter", "")
 
 
 def has_card() -> bool:

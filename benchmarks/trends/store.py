@@ -87,9 +87,10 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceEntry:
-    """What became of one device of a fleet in the result of a number."""
+    """What became of one device of a fleet in the result of a number, which has a label."""
 
     number: int
+    label: str
     name: str
     model: str
     state: DeviceState
@@ -259,10 +260,12 @@ class History:
 
     def devices(self) -> list[DeviceEntry]:
         """Returns what became of every device of fleets, in the order in which results were added."""
-        query = "SELECT result, name, model, state, reason FROM devices ORDER BY result, name"
+        query = (
+            "SELECT id, label, name, model, state, reason FROM devices JOIN results ON id = result ORDER BY id, name"
+        )
         return [
-            DeviceEntry(number=number, name=name, model=model, state=DeviceState(state), reason=reason)
-            for number, name, model, state, reason in self._devices(query)
+            DeviceEntry(number=number, label=label, name=name, model=model, state=DeviceState(state), reason=reason)
+            for number, label, name, model, state, reason in self._devices(query)
         ]
 
     def _devices(self, query: str) -> list[tuple[Any, ...]]:

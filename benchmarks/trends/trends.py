@@ -139,8 +139,13 @@ class Trends:
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """Which series are shown: patterns as a shell has them, such as `decoder.*`."""
+    """Which series are shown: patterns as a shell has them, such as `decoder.*`.
 
+    Attributes:
+        label: Of results: those with another count for nothing.
+    """
+
+    label: str = "*"
     artifact: str = "*"
     target: str = "*"
     what: str = "*"
@@ -160,16 +165,21 @@ def trends_of(entries: Sequence[Entry], wanted: Filter, devices: Sequence[Device
         devices: What became of the devices of fleets.
 
     Raises:
-        SpecError: nothing in it is asked for.
+        SpecError: nothing in it is asked for, or no result has the label.
     """
-    entries = _of_known_bundles(entries)
+    labels = {item.origin.label for item in entries} | {item.label for item in devices}
+    entries = _of_known_bundles([item for item in entries if fnmatchcase(item.origin.label, wanted.label)])
+    devices = [item for item in devices if fnmatchcase(item.label, wanted.label)]
     groups: dict[tuple[str, str, str, str, str], list[Entry]] = {}
     for entry in entries:
         if wanted.takes(entry):
             key = entry.bundle, entry.artifact, entry.target, entry.what, entry.machine
             groups.setdefault(key, []).append(entry)
-    if not entries and not devices:
+    if not labels:
         raise SpecError("the history is empty: pocketvae history add RESULT.json adds to it")
+    if not entries and not devices:
+        known = ", ".join(sorted(labels - {""})) or "none"
+        raise SpecError(f"the history has no result with the label {wanted.label}; it has: {known}")
     unfinished = [item for item in _unfinished(devices) if fnmatchcase(item.model, wanted.target)]
     # Devices have no artifacts and figures: a name that nothing has is a slip, whatever was lost.
     if not groups and (not unfinished or wanted.artifact != "*" or wanted.what != "*"):

@@ -59,6 +59,22 @@ def test_a_check_that_fails_now_is_the_exit_code(command, result, tmp_path):
     assert command("history", "show", "--db", db).code == 0
 
 
+def test_a_failing_branch_does_not_fail_another_s_label(command, refused, result, tmp_path):
+    db = tmp_path / "h.sqlite"
+    command("history", "add", result, "--db", db, "--label", "main")
+    document = json.loads(result.read_text())
+    document["checks"][0]["passed"] = False
+    result.write_text(json.dumps(document))
+    command("history", "add", result, "--db", db, "--label", "a-branch")
+    assert command("history", "show", "--db", db).code == 1
+    assert command("history", "show", "--db", db, "--label", "a-*").code == 1
+    shown = command("history", "show", "--db", db, "--label", "main")
+    assert shown.code == 0
+    assert "changed in 1 result" in shown.out
+    message = "the history has no result with the label mian; it has: a-branch, main"
+    refused(message, "history", "show", "--db", db, "--label", "mian")
+
+
 def test_the_commit_of_the_folder_is_the_revision(command, result, tmp_path, monkeypatch):
     folder = tmp_path / "repository"
     folder.mkdir()
@@ -104,7 +120,7 @@ def test_all_results_are_added_or_none(command, refused, result, tmp_path):
         (["add", "x.json", "--html", "x.html"], "--html", "show"),
         (["add", "x.json", "--all"], "--all", "show"),
         (["add", "x.json", "--artifact", "d*"], "--artifact", "show"),
-        (["show", "--label", "main"], "--label", "add"),
+        (["show", "--revision", "main"], "--revision", "add"),
     ],
 )
 def test_an_option_of_the_other_action_is_refused(command, words, option, action):

@@ -23,6 +23,7 @@ from pocketvae.benchmarks.latency.measure.instructions import count_instructions
 from pocketvae.benchmarks.latency.measure.side_by_side import Contest, compare
 from pocketvae.benchmarks.latency.measure.subjects import artifact_load
 from pocketvae.benchmarks.latency.results import (
+    NOT_IN_BASELINE,
     ArtifactComparison,
     BaselineComparison,
     BenchResult,
@@ -171,11 +172,11 @@ def compare_with_bundle(
     ]
     margin = config.baseline.margin or MARGIN
     compared, problems = compare(contests, margin=margin, level=LEVEL, seed=_ORDER_SEED, progress=progress)
-    lost = [_not_compared(name, reason) for name, reason in problems.items()]
+    lost = [_failed(name, reason) for name, reason in problems.items()]
     if Extra.INSTRUCTIONS in config.extras:
         counted, uncounted = _instructions([contest for contest in contests if contest.artifact not in problems])
         compared, lost = compared + counted, lost + uncounted
-    lost += [_not_compared(r.name, "the baseline does not have this artifact") for r in records if r.name not in known]
+    lost += [_absent(r.name, "the baseline does not have this artifact") for r in records if r.name not in known]
     return BaselineComparison(
         baseline=f"the bundle {opened.bundle.manifest.name}",
         side_by_side=True,
@@ -215,7 +216,7 @@ def compare_with_results(now: BenchResult, opened: Opened, baseline: Baseline) -
         margin=margin,
         level=LEVEL,
         artifacts=(*compared, *counted),
-        not_compared=(*uncounted, *(_not_compared(row.artifact, _no_row(row)) for row in unknown)),
+        not_compared=(*uncounted, *(_absent(row.artifact, _no_row(row)) for row in unknown)),
         forced=opened.forced,
     )
 
@@ -251,15 +252,16 @@ def machine_slowdown(then: tuple[MachinePeaks, ...], now: tuple[MachinePeaks, ..
 
 
 def _instructions(contests: Sequence[Contest]) -> tuple[list[ArtifactComparison], list[NotRun]]:
+    # With one thread, whatever was timed: others that wait for work make a count that differs from run to run.
     judged, lost = [], []
     for contest in contests:
         side = "the baseline's"
         try:
-            before = count_instructions(contest.old)
+            before = count_instructions(replace(contest.old, threads=1))
             side = "now"
-            after = count_instructions(contest.new)
+            after = count_instructions(replace(contest.new, threads=1))
         except PocketVaeError as e:
-            lost.append(_not_compared(contest.artifact, f"instructions, {side}: {e}"))
+            lost.append(_failed(contest.artifact, f"instructions, {side}: {e}"))
         else:
             judged.append(judge_instructions(contest.artifact, before, after))
     return judged, lost
@@ -273,7 +275,7 @@ def _counted(then: Mapping[_Key, BenchRow], rows: Sequence[BenchRow]) -> tuple[l
         if before and row.instructions:
             judged.append(judge_instructions(row.artifact, before, row.instructions))
         else:
-            lost.append(_not_compared(row.artifact, "instructions: the baseline has none"))
+            lost.append(_absent(row.artifact, "instructions: the baseline has none"))
     return judged, lost
 
 
@@ -295,8 +297,12 @@ def _permitted(reasons: tuple[str, ...], baseline: Baseline) -> tuple[str, ...]:
     return reasons
 
 
-def _not_compared(artifact: str, reason: str) -> NotRun:
-    return NotRun(artifact=artifact, target="baseline", reason=reason)
+def _absent(artifact: str, reason: str) -> NotRun:
+    return NotRun(artifact=artifact, target=NOT_IN_BASELINE, reason=reason)
+
+
+def _failed(artifact: str, reason: str) -> NotRun:
+    return NotRun(artifact=artifact, target="host", reason=reason)
 
 
 def _row_name(artifact: str, threads: int, batch: int) -> str:

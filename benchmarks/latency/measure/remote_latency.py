@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pocketvae.benchmarks.execution.running import Latency
 from pocketvae.benchmarks.latency.analyse.summary import summarize
 from pocketvae.benchmarks.latency.config import BenchConfig
 from pocketvae.benchmarks.latency.results import BenchResult, TargetRow
-from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.benchmarks.not_run import ALL, NotRun
 from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
 from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import ArtifactRecord
@@ -65,36 +66,33 @@ def time_on(
     Raises:
         SpecError: an artifact is unknown.
     """
-    timer = _Timer(bundle, config.chosen(bundle.manifest.artifacts), config.threads, progress)
+    timer = Timer(bundle, config, progress)
     for target in targets:
         timer.run_on(target)
-    return BenchResult(
-        bundle=bundle.manifest.name,
-        environment=current_environment(),
-        results=(),
-        elsewhere=tuple(timer.rows),
-        not_run=tuple(dict.fromkeys(timer.not_run)),
-    )
+    return timer.result()
 
 
-class _Timer:
+class Timer:
     """The rows so far, target by target."""
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        artifacts: Sequence[ArtifactRecord],
-        num_threads: Sequence[int],
-        progress: ProgressCallback,
-    ) -> None:
-        self.rows: list[TargetRow] = []
-        self.not_run: list[NotRun] = []
-        self._bundle, self._artifacts, self._num_threads, self._progress = bundle, artifacts, num_threads, progress
+    def __init__(self, bundle: Bundle, config: BenchConfig, progress: ProgressCallback) -> None:
+        """Times nothing yet; see `time_on`.
+
+        Raises:
+            SpecError: an artifact is unknown.
+        """
+        self._rows: list[TargetRow] = []
+        self._not_run: list[NotRun] = []
+        self._warnings: list[str] = []
+        self._bundle, self._num_threads, self._progress = bundle, config.threads, progress
+        self._artifacts = config.chosen(bundle.manifest.artifacts)
 
     def run_on(self, target: Target) -> None:
         """Times the artifacts that a target supports; if it is lost midway, its results so far are kept."""
-        wanted = [artifact for artifact in self._artifacts if not target.declines(artifact)]
-        pairs = [(artifact, threads) for threads in self._num_threads for artifact in wanted]
+        pairs = self._pairs(target)
+        if not pairs:
+            reasons = dict.fromkeys(target.declines(artifact) for artifact in self._artifacts)
+            self._warnings.append(f"nothing was timed on {target.name}: {'; '.join(reasons)}")
         try:
             reason = target.unavailable()
             if reason is not None:
@@ -105,20 +103,53 @@ class _Timer:
                     stage = f"timing on {target.name}"
                     self._progress(Progress(stage=stage, done=done, total=len(pairs), detail=artifact.name))
         except TargetError as e:
-            known = {(row.artifact, row.threads) for row in self.rows if row.target == target.name}
-            missed = [artifact.name for artifact, threads in pairs if (artifact.name, threads) not in known]
-            told = {item.artifact for item in self.not_run if item.target == target.name}
-            names = [name for name in dict.fromkeys(missed) if name not in told]
-            self.not_run += [NotRun(artifact=name, target=target.name, reason=str(e)) for name in names]
+            missed = self._missed(target, str(e))
+            self._not_run += missed if pairs else [NotRun(artifact=ALL, target=target.name, reason=str(e))]
+
+    def result(self) -> BenchResult:
+        """Returns the rows over all targets."""
+        return BenchResult(
+            bundle=self._bundle.manifest.name,
+            environment=current_environment(),
+            results=(),
+            elsewhere=tuple(self._rows),
+            not_run=tuple(dict.fromkeys(self._not_run)),
+            warnings=tuple(self._warnings),
+        )
+
+    def so_far(self, target: Target, problem: str) -> BenchResult:
+        """Returns what has been timed until now, while another thread may still be at it on the only target.
+
+        Args:
+            target: What it runs on.
+            problem: Why the rest counts as not run.
+        """
+        # First: what ends from here on is reported as not run, and never left out.
+        missed = self._missed(target, problem)
+        found = self.result()
+        return replace(found, not_run=tuple(dict.fromkeys((*found.not_run, *missed))))
+
+    def _pairs(self, target: Target) -> list[tuple[ArtifactRecord, int]]:
+        """Returns what is to be timed on a target: artifacts, each with a number of threads."""
+        wanted = [artifact for artifact in self._artifacts if not target.declines(artifact)]
+        return [(artifact, threads) for threads in self._num_threads for artifact in wanted]
+
+    def _missed(self, target: Target, reason: str) -> list[NotRun]:
+        """Returns the artifacts that are not timed with each number of threads, unless that is told already."""
+        known = {(row.artifact, row.threads) for row in tuple(self._rows) if row.target == target.name}
+        missed = [artifact.name for artifact, threads in self._pairs(target) if (artifact.name, threads) not in known]
+        told = {item.artifact for item in tuple(self._not_run) if item.target == target.name}
+        names = [name for name in dict.fromkeys(missed) if name not in told]
+        return [NotRun(artifact=name, target=target.name, reason=reason) for name in names]
 
     def _time(self, artifact: ArtifactRecord, threads: int, target: Target, run: TargetRun) -> None:
         inputs = self._bundle.goldens(artifact.component).inputs_of(artifact)
         try:
             latency = run.latency(artifact, inputs, num_threads=threads, count=_VALUES)
         except (ArtifactFault, TargetError) as e:
-            self.not_run.append(NotRun(artifact=artifact.name, target=target.name, reason=str(e)))
+            self._not_run.append(NotRun(artifact=artifact.name, target=target.name, reason=str(e)))
             return
-        self.rows.append(_row(artifact.name, target.name, threads, latency, run.remarks(artifact)))
+        self._rows.append(_row(artifact.name, target.name, threads, latency, run.remarks(artifact)))
 
 
 def _row(artifact: str, target: str, threads: int, latency: Latency, remarks: tuple[str, ...]) -> TargetRow:

@@ -135,6 +135,9 @@ def _over(candidate: Candidate, constraints: Constraints) -> str:
     size, time = candidate.size_bytes, candidate.time_s
     if size > (constraints.max_bytes or math.inf):
         return f"its {size / 1e3:.0f} kB are more than {(constraints.max_bytes or 0) / 1e3:g} kB"
-    if time is not None and time > (constraints.target_s or math.inf):
-        return f"it takes {candidate.time}, but the target is {(constraints.target_s or 0) * 1e3:g} ms"
-    return ""
+    if constraints.target_s is None:
+        return ""
+    target = f"the target is {constraints.target_s * 1e3:g} ms"
+    if time is None:
+        return f"how long it takes there is not known, but {target}"
+    return f"it takes {candidate.time}, but {target}" if time > constraints.target_s else ""

@@ -84,6 +84,15 @@ def test_images_that_are_all_alike_have_no_diversity(drifted, bundles, monkeypat
     assert {item.metric for item in drift_of(drifted()).figures} == {"elbo_change_mean", "nll_change_mean"}
 
 
+def test_too_few_images_fail_and_say_so(drifted):
+    bundle = drifted()
+    images = golden_images(bundle, np.random.default_rng(0))
+    found = drift.measure_drift(bundle, replace(images, x=images.x[:4]))
+    details = {check.metric: check.detail for check in found.checks if check.artifact == "decoder.float16.onnx"}
+    said = "the test takes at least 5 images, got 4"
+    assert (details["elbo_change"], details["nll_change"]) == (said, said)
+
+
 @pytest.mark.parametrize("whose", ["float16", "float32"])
 def test_a_decoder_that_makes_no_numbers_fails_and_is_written(drifted, bundles, whose):
     bundle = drifted(**{whose: bundles.right_weight() * np.float32(np.nan)})

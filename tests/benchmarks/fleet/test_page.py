@@ -9,7 +9,8 @@ import pytest
 from pocketvae.benchmarks import BenchConfig
 from pocketvae.benchmarks.fleet.page import latency_markdown, latency_page, parity_markdown, parity_page
 from pocketvae.benchmarks.fleet.run import bench_fleet, verify_fleet
-from pocketvae.benchmarks.fleet.tables import parity_models_table
+from pocketvae.benchmarks.fleet.tables import devices_table, parity_line, parity_models_table
+from pocketvae.benchmarks.not_run import NotRun
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,21 @@ def test_a_model_that_supports_no_artifact_has_no_verdict(fleet_of, devices, bun
         result = verify_fleet(bundles.make_bundle(tmp_path / "b"), fleet_of(labels)).result
     fleet = replace(result.fleet, parity=())
     assert [row[:2] for row in parity_models_table(result, fleet)[1]] == [["<pixel>", "-"], ["pi", "incomplete"]]
+
+
+def test_a_device_on_which_nothing_ran_is_seen(fleet_of, devices, bundles, tmp_path, labels):
+    with devices.simulated({}):
+        result = verify_fleet(bundles.make_bundle(tmp_path / "b"), fleet_of(labels)).result
+    declined = tuple(
+        NotRun(artifact=name, target="d9", reason="it runs no ONNX")
+        for name in ("decoder.float32.onnx", "encoder.float32.onnx")
+    )
+    checks = tuple(check for check in result.checks if check.target != "d9")
+    result = replace(result, checks=checks, declined=declined)
+    said = "Every artifact matches the original on every device that runs any; nothing ran on d9"
+    assert parity_line(result, result.fleet) == said
+    (row,) = [row for row in devices_table(result.fleet, result)[1] if row[0] == "d9"]
+    assert row[-4:] == ["nothing ran: it supports none", "", "", "-"]
 
 
 def test_a_page_of_a_fleet_that_passes_says_so(fleet_of, devices, bundles, tmp_path, labels):

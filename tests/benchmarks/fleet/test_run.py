@@ -1,13 +1,22 @@
 """verify and bench on forty devices that are not there, some of them slow, lost or wrong."""
 
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pocketvae.benchmarks import BenchConfig, verify_bundle
 from pocketvae.benchmarks.devices import DeviceState
+from pocketvae.benchmarks.execution.local import HostRun
+from pocketvae.benchmarks.execution.running import Latency
+from pocketvae.benchmarks.fleet import config as config_module
+from pocketvae.benchmarks.fleet import schedule
 from pocketvae.benchmarks.fleet.config import parse_fleet
 from pocketvae.benchmarks.fleet.run import bench_fleet, is_rest, verify_fleet
 from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.benchmarks.parity.results import Verdict
+from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.documents import decode, encode
 from pocketvae.errors import SpecError
 
@@ -41,7 +50,10 @@ def test_lost_and_slow_devices_cost_only_themselves(fleet_of, devices, bundles, 
         "d11": devices.Behaviour(hangs=True),
     }
     with devices.simulated(behaviours) as gauge:
-        found = verify_fleet(bundles.make_bundle(tmp_path / "b"), fleet_of(labels(), time_limit_s=1.0)).result
+        fleet = fleet_of(labels())
+        # Of the others a busy machine must not end the time.
+        limited = [replace(device, time_limit_s=1.0 if device.name == "d11" else 600.0) for device in fleet.devices]
+        found = verify_fleet(bundles.make_bundle(tmp_path / "b"), replace(fleet, devices=tuple(limited))).result
     states = {device.name: (device.state, device.reason) for device in found.fleet.unfinished}
     assert states == {
         "d03": (DeviceState.LOST, "the cable was pulled"),
@@ -118,6 +130,103 @@ def test_an_interruption_leaves_the_results_so_far(fleet_of, devices, bundles, t
     assert [device.state for device in found.result.fleet.devices] == [DeviceState.DONE] * 2 + [DeviceState.LOST] * 4
     assert len(found.result.not_run) == 8
     assert {item.reason for item in found.result.not_run} <= {"interrupted", "interrupted before it began"}
+
+
+class StuckRun(HostRun):
+    """Runs decoders, and then hangs."""
+
+    def __init__(self, bundle, at_encoder, release):
+        super().__init__(bundle)
+        self.at_encoder, self.release = at_encoder, release
+
+    def run(self, artifact, inputs, **options):
+        if artifact.component == "encoder":
+            self.at_encoder()
+            self.release.wait(60)
+        return super().run(artifact, inputs, **options)
+
+    def latency(self, artifact, inputs, **options):
+        if artifact.component == "encoder":
+            self.at_encoder()
+            self.release.wait(60)
+        return Latency(load_s=0.1, first_s=0.1, values_s=(0.1,) * 30, loops=1)
+
+
+@pytest.fixture
+def stuck_fleet(monkeypatch):
+    """Makes a fleet of one device that hangs at its encoder, where it calls what is given."""
+    release = threading.Event()
+
+    def make(at_encoder):
+        target = HostTarget()
+        monkeypatch.setattr(target, "open", lambda bundle: StuckRun(bundle, at_encoder, release))
+        monkeypatch.setattr(config_module, "make_target", lambda name: target)
+        monkeypatch.setattr(schedule, "_UNWIND_S", 0.05)
+        monkeypatch.setattr(schedule, "_LOOK_S", 0.02)
+        return parse_fleet({"devices": [{"name": "pixel", "target": "android:A"}]}, "fleet.toml")
+
+    yield make
+    release.set()
+
+
+def test_a_failed_check_of_an_interrupted_device_is_kept(stuck_fleet, bundles, tmp_path):
+    hangs = threading.Event()
+
+    def interrupt(progress):
+        if "decoder" in progress.detail:
+            assert hangs.wait(60)
+            raise KeyboardInterrupt
+
+    bundle = bundles.make_bundle(tmp_path / "b", decoder=bundles.decoder_model(np.zeros_like(bundles.right_weight())))
+    found = verify_fleet(bundle, stuck_fleet(hangs.set), worst=tmp_path / "worst", progress=interrupt)
+    assert found.interruption is not None
+    assert found.result.verdict is Verdict.FAILED
+    assert {check.artifact for check in found.result.checks} == {"decoder.float32.onnx"}
+    assert found.result.not_run == (NotRun(artifact="encoder.float32.onnx", target="pixel", reason="interrupted"),)
+    assert found.result.diagnoses
+    (device,) = found.result.fleet.devices
+    assert (device.state, device.reason) == (DeviceState.PARTIAL, "1 artifact: interrupted")
+    assert [path.name for path in (tmp_path / "worst").iterdir()] == ["pixel"]
+
+
+def test_what_went_wrong_after_all_had_run_is_told(stuck_fleet, bundles, tmp_path, monkeypatch):
+    def fail(self):
+        raise RuntimeError("its copies stay")
+
+    monkeypatch.setattr(StuckRun, "close", fail)
+    release = threading.Event()
+    release.set()
+    fleet = stuck_fleet(lambda: None)
+    monkeypatch.setattr(fleet.devices[0].made(), "open", lambda bundle: StuckRun(bundle, lambda: None, release))
+    found = verify_fleet(bundles.make_bundle(tmp_path / "b"), fleet).result
+    assert {check.artifact for check in found.checks} == {"decoder.float32.onnx", "encoder.float32.onnx"}
+    assert found.verdict is Verdict.INCOMPLETE
+    (device,) = found.fleet.devices
+    assert (device.state, device.reason) == (DeviceState.PARTIAL, "RuntimeError: its copies stay")
+
+
+def test_what_a_device_that_is_given_up_has_done_counts(stuck_fleet, bundles, tmp_path, monkeypatch):
+    def give_up():
+        monkeypatch.setattr(schedule, "_GRACE_S", -1e6)
+
+    bundle = bundles.make_bundle(tmp_path / "b")
+    found = verify_fleet(bundle, stuck_fleet(give_up)).result
+    reason = "it did not answer within its time limit of 1800 s"
+    assert found.verdict is Verdict.INCOMPLETE
+    assert {check.artifact for check in found.checks} == {"decoder.float32.onnx"}
+    assert found.not_run == (NotRun(artifact="encoder.float32.onnx", target="pixel", reason=reason),)
+    assert found.fleet.devices[0].state is DeviceState.PARTIAL
+
+
+def test_what_a_device_that_is_given_up_has_timed_counts(stuck_fleet, bundles, tmp_path, monkeypatch):
+    def give_up():
+        monkeypatch.setattr(schedule, "_GRACE_S", -1e6)
+
+    found = bench_fleet(bundles.make_bundle(tmp_path / "b"), stuck_fleet(give_up), BenchConfig()).result
+    reason = "it did not answer within its time limit of 1800 s"
+    assert [row.artifact for row in found.elsewhere] == ["decoder.float32.onnx"]
+    assert found.not_run == (NotRun(artifact="encoder.float32.onnx", target="pixel", reason=reason),)
+    assert found.fleet.devices[0].state is DeviceState.PARTIAL
 
 
 @pytest.mark.parametrize(

@@ -82,22 +82,94 @@ def test_an_error_costs_its_device_alone(fleet_of, devices, error, said):
     assert said in found.by_device["b"].problem
 
 
-def test_one_that_never_answers_is_given_up_and_blocks_nobody(fleet_of, devices, monkeypatch):
-    monkeypatch.setattr(schedule, "_GRACE_S", 0.05)
-    monkeypatch.setattr(schedule, "_LOOK_S", 0.02)
-    never = threading.Event()
+class Hanging:
+    """Work of which one device never answers, so that it is given up at once, and the others never are."""
 
-    def work(device, target, deadline, step):
-        if device.name == "b":
-            never.wait(60)
+    def __init__(self, monkeypatch, name):
+        self.name, self.never, self.patch, self.done = name, threading.Event(), monkeypatch, []
+        monkeypatch.setattr(schedule, "_LOOK_S", 0.02)
+        # All that waits for the device that hangs waits as long as the test allows.
+        monkeypatch.setattr(schedule, "_PATIENCE_S", 60.0)
+
+    def __call__(self, device, target, deadline, step):
+        if device.name == self.name:
+            self.patch.setattr(schedule, "_GRACE_S", -1e6)
+            self.never.wait(60)
+        self.done.append(device.name)
         return device.name
 
+    def progress(self, progress):
+        if progress.detail == f"{self.name} ended":
+            self.patch.setattr(schedule, "_GRACE_S", 60.0)
+
+    def run(self, fleet, **options):
+        try:
+            return run_devices(fleet, self, self.progress, this_machine_alone=False, **options)
+        finally:
+            self.never.set()
+
+
+def test_one_that_never_answers_is_given_up_and_blocks_nobody(fleet_of, devices, monkeypatch):
+    work = Hanging(monkeypatch, "b")
     with devices.simulated({}):
-        fleet = fleet_of({name: {} for name in "abc"}, at_once=1, time_limit_s=0.05)
-        found = run_devices(fleet, work, ignore_progress, this_machine_alone=False)
-    never.set()
+        found = work.run(fleet_of({name: {} for name in "abc"}, at_once=1))
     assert [found.by_device[name].result for name in "abc"] == ["a", None, "c"]
-    assert found.by_device["b"].problem == "it did not answer within its time limit of 0.05 s"
+    assert found.by_device["b"].problem == "it did not answer within its time limit of 1800 s"
+
+
+def test_what_one_that_is_given_up_has_done_is_kept(fleet_of, devices, monkeypatch):
+    work = Hanging(monkeypatch, "a")
+    with devices.simulated({}):
+        found = work.run(fleet_of({"a": {}}), so_far=lambda name, problem: f"a part of {name}: {problem}")
+    problem = "it did not answer within its time limit of 1800 s"
+    assert (found.by_device["a"].result, found.by_device["a"].problem) == (f"a part of a: {problem}", problem)
+
+
+def test_one_that_is_given_up_keeps_its_machine(fleet_of, devices, monkeypatch):
+    work = Hanging(monkeypatch, "a")
+    monkeypatch.setattr(schedule, "_PATIENCE_S", 0.0)
+    behaviours = {name: devices.Behaviour(machine=machine) for name, machine in (("a", "x"), ("b", "x"), ("c", "y"))}
+    with devices.simulated(behaviours):
+        found = work.run(fleet_of({name: {} for name in "abc"}))
+    assert [found.by_device[name].result for name in "abc"] == [None, None, "c"]
+    assert found.by_device["b"].problem == "it had to wait for a, given up and still at work"
+    assert "b" not in work.done
+
+
+def test_one_that_is_given_up_keeps_its_place_of_a_label(fleet_of, devices, monkeypatch):
+    work = Hanging(monkeypatch, "a")
+    monkeypatch.setattr(schedule, "_PATIENCE_S", 0.0)
+    with devices.simulated({}):
+        found = work.run(fleet_of({name: {"hub": "h"} for name in "ab"}, at_once_per={"hub": 1}))
+    assert found.by_device["b"].problem == "it had to wait for a, given up and still at work"
+
+
+def test_its_machine_is_free_once_it_ends_after_all(fleet_of, devices, monkeypatch):
+    work = Hanging(monkeypatch, "a")
+    given_up = work.progress
+
+    def let_it_end(progress):
+        given_up(progress)
+        if progress.detail == "a ended":
+            work.never.set()
+
+    work.progress = let_it_end
+    behaviours = {name: devices.Behaviour(machine="x") for name in "ab"}
+    with devices.simulated(behaviours):
+        found = work.run(fleet_of({name: {} for name in "ab"}))
+    assert [found.by_device[name].result for name in "ab"] == [None, "b"]
+    assert work.done == ["a", "b"]
+
+
+def test_what_was_done_before_an_error_is_kept(fleet_of, devices):
+    def work(device, target, deadline, step):
+        raise DataError("no data")
+
+    with devices.simulated({}):
+        found = run_devices(
+            fleet_of({"a": {}}), work, ignore_progress, this_machine_alone=False, so_far=lambda name, problem: "a part"
+        )
+    assert (found.by_device["a"].result, found.by_device["a"].problem) == ("a part", "no data")
 
 
 def test_an_interruption_keeps_what_was_done(fleet_of, devices, monkeypatch):

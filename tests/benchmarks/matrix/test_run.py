@@ -55,9 +55,10 @@ class OtherRun(HostRun):
 
 @pytest.fixture
 def fill(tmp_path, bundles, monkeypatch):
-    def run(other, targets=("host", "other"), **parts):
+    def run(other, targets=("host", "other"), *, rebuilt=True, **parts):
         monkeypatch.setattr(module, "make_target", lambda name: other if name == "other" else make_target(name))
-        return matrix_bundle(bundles.make_bundle(tmp_path / "b", **parts), targets=targets)
+        path = bundles.make_bundle(tmp_path / "b", **parts) if rebuilt else tmp_path / "b"
+        return matrix_bundle(path, targets=targets)
 
     return run
 
@@ -113,6 +114,42 @@ def test_what_a_target_is_not_for_is_left_out_and_no_failure(fill):
     matrix = fill(Other(declined="no encoders"))
     assert states(matrix, "other") == {"decoder": CellState.EQUAL, "encoder": CellState.LEFT_OUT}
     assert matrix.result.passed
+
+
+def test_limits_of_ones_own_count(fill, tmp_path):
+    limits = tmp_path / "pocketvae.toml"
+    limits.write_text('[limits."decoder.*".image]\nmax_abs = 1e-9\n')
+    cell = fill(Other(change=shifted(1e-7))).result.cell("decoder.float32.onnx", "other")
+    assert cell.state is CellState.FAILED
+    assert "above the limit of 1e-09" in cell.detail
+    limits.write_text('[limits."decoder.*".image]\nmax_abs = 0.01\n')
+    cell = fill(Other(change=shifted(-1e-3)), rebuilt=False).result.cell("decoder.float32.onnx", "other")
+    assert (cell.state, cell.limit) == (CellState.WITHIN, 0.02)
+
+
+def test_limits_that_name_nothing_are_refused_before_any_work(fill, tmp_path):
+    (tmp_path / "pocketvae.toml").write_text('[limits."decodr.*".image]\nmax_abs = 1e-9\n')
+    with pytest.raises(SpecError, match="unknown artifact"):
+        fill(Other())
+
+
+@pytest.mark.parametrize(("reason", "passed"), [(None, True), ("other is not set up", False)])
+def test_a_target_on_which_nothing_ran_is_seen_and_passes_only_where_it_could_be_used(fill, reason, passed):
+    other = Other(reason=reason)
+    other.declines = lambda artifact: "it runs no ONNX"
+    matrix = fill(other)
+    assert matrix.result.passed is passed
+    said = "nothing ran: it runs no ONNX" if passed else "other is not set up"
+    assert problem_lines(matrix.result) == [f"other: {said}"]
+    page = matrix_page(matrix.result, matrix.sheet)
+    assert "Nothing ran on other." in page
+    assert f"other: {said}" in page
+
+
+def test_where_nothing_ran_at_all_nothing_passes(fill):
+    other = Other()
+    other.declines = lambda artifact: "it runs no ONNX"
+    assert not fill(other, targets=("other",)).result.passed
 
 
 def test_a_target_that_the_system_refuses_something_costs_its_column_alone(fill, monkeypatch):

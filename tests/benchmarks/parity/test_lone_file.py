@@ -4,8 +4,11 @@ import shutil
 import numpy as np
 import pytest
 
-from pocketvae.benchmarks import verify_bundle, verify_file
-from pocketvae.benchmarks.parity.results import Culprit
+from pocketvae.benchmarks import junit_xml, verify_bundle, verify_file
+from pocketvae.benchmarks.parity import lone_file
+from pocketvae.benchmarks.parity.results import Culprit, Verdict
+from pocketvae.benchmarks.parity.tables import verify_table
+from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import Component, Format, Precision
@@ -85,6 +88,29 @@ def test_a_file_without_golden_pairs_does_not_pass(make, lone_files):
         "the file was exported without golden pairs: verify the bundle that it came from"
     ]
     assert failed(result) == set()
+
+
+def test_a_target_that_supports_no_such_file_does_not_look_like_a_pass(make, bundles, monkeypatch):
+    class Picky(HostTarget):
+        name = "picky"
+
+        def declines(self, artifact):
+            return "it runs no ONNX"
+
+    make_target = lone_file.make_target
+    monkeypatch.setattr(lone_file, "make_target", lambda name: Picky() if name == "picky" else make_target(name))
+    path = make()
+    alone = verify_file(path, targets=("picky",)).result
+    assert (alone.verdict, alone.checks) == (Verdict.INCOMPLETE, ())
+    assert "pass" not in [row[-1] for row in verify_table(alone)[1]]
+    assert 'errors="1"' in junit_xml(alone)
+    both = verify_file(path, targets=("host", "picky")).result
+    assert both.passed
+    assert {check.target for check in both.checks} == {"host"}
+    # What is wrong with the file itself is known without running it.
+    stored = bundles.right_weight().astype("<f4").tobytes()
+    path.write_bytes(path.read_bytes().replace(stored, stored[:-4] + stored[:4]))
+    assert failed(verify_file(path, targets=("picky",)).result) == {("decoder.float32.onnx", "content")}
 
 
 def test_limits_of_ones_own_count(make, tmp_path):

@@ -1,17 +1,26 @@
 import json
 import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from pocketvae.benchmarks import verify_bundle
+from pocketvae.benchmarks import junit_xml, verify_bundle, verify_markdown, write_report
 from pocketvae.benchmarks.execution import running
 from pocketvae.benchmarks.execution.local import HostRun
+from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.benchmarks.parity import verify as verify_module
+from pocketvae.benchmarks.parity.limits import Limits
+from pocketvae.benchmarks.parity.results import Verdict
+from pocketvae.benchmarks.parity.tables import verdict_line, verify_table
+from pocketvae.benchmarks.parity.verify import Verifier
 from pocketvae.benchmarks.targets.host import HostTarget
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.bundle.manifest import FailureRecord
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError, SpecError, TargetError
 from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.progress import ignore_progress
 
 
 def failed(result):
@@ -246,3 +255,80 @@ def test_a_custom_limit_is_the_user_s_own_decision(tmp_path, bundles):
     path = bundles.make_bundle(tmp_path / "b", tolerances=wide)
     (tmp_path / "pocketvae.toml").write_text('[limits."decoder.*".image]\nmax_abs = 0.5\n')
     assert verify_bundle(path).passed
+
+
+class PickyTarget(HostTarget):
+    """Supports nothing."""
+
+    name = "picky"
+    reason = None
+
+    def declines(self, artifact):
+        return "it runs no ONNX"
+
+    def unavailable(self):
+        return self.reason
+
+
+@pytest.fixture
+def picky(monkeypatch):
+    target = PickyTarget()
+    make_target = verify_module.make_target
+    monkeypatch.setattr(verify_module, "make_target", lambda name: target if name == "picky" else make_target(name))
+    return target
+
+
+def test_a_target_that_supports_nothing_is_seen_and_no_failure(tmp_path, bundles, picky):
+    path = bundles.make_bundle(tmp_path / "b")
+    result = verify_bundle(path, targets=("host", "picky"))
+    assert result.passed
+    assert verdict_line(result) == "2 of 2 artifacts match the original; nothing ran on picky"
+    assert verify_table(result)[1][-1] == ["all", "picky", "nothing ran", "", "", "it runs no ONNX", "-"]
+    markdown = verify_markdown(result)
+    # Beside the verdict, and not only among the rows that are folded.
+    assert "| all | picky | nothing ran |" in markdown[: markdown.index("<details>")]
+    (suite,) = [suite for suite in ElementTree.fromstring(junit_xml(result)) if suite.get("name") == "picky"]
+    counts = [suite.get(count) for count in ("tests", "failures", "errors", "skipped")]
+    assert counts == ["1", "0", "0", "1"]
+    assert suite.find("testcase/skipped").get("message") == "nothing ran: it runs no ONNX"
+    write_report(path, tmp_path / "r.html", result)
+    page = (tmp_path / "r.html").read_text()
+    assert "All 2 artifacts match the original model; nothing ran on picky." in page
+    assert "<code>all</code> on picky: it runs no ONNX" in page
+
+
+def test_a_target_that_is_not_set_up_does_not_pass_whatever_it_supports(tmp_path, bundles, picky):
+    picky.reason = "picky is not set up: run pocketvae targets setup picky"
+    result = verify_bundle(bundles.make_bundle(tmp_path / "b"), targets=("host", "picky"))
+    assert result.verdict is Verdict.INCOMPLETE
+    assert result.not_run == (NotRun(artifact="all", target="picky", reason=picky.reason),)
+    line = "Incomplete: no check failed; 2 of 2 artifacts match the original; nothing ran on picky"
+    assert verdict_line(result) == line
+    assert ElementTree.fromstring(junit_xml(result)).get("errors") == "1"
+
+
+def test_where_no_target_supports_anything_nothing_passes(tmp_path, bundles, picky):
+    result = verify_bundle(bundles.make_bundle(tmp_path / "b"), targets=("picky",))
+    assert result.verdict is Verdict.INCOMPLETE
+    assert [row[-1] for row in verify_table(result)[1]] == ["-"]
+
+
+def test_another_thread_may_ask_for_what_is_done(tmp_path, bundles):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    found = []
+
+    class AskingRun(HostRun):
+        def run(self, artifact, inputs, **options):
+            found.append(verifier.so_far(target, "interrupted"))
+            return super().run(artifact, inputs, **options)
+
+    target = HostTarget()
+    target.open = AskingRun
+    verifier = Verifier(bundle, Limits(), 1, ignore_progress, 1)
+    verifier.run_on(target)
+    checked = [list(dict.fromkeys(check.artifact for check in each.result.checks)) for each in (found[0], found[-1])]
+    missed = [[item.artifact for item in each.result.not_run] for each in (found[0], found[-1])]
+    assert checked == [[], ["decoder.float32.onnx"]]
+    assert missed == [["decoder.float32.onnx", "encoder.float32.onnx"], ["encoder.float32.onnx"]]
+    assert not found[-1].result.passed
+    assert verifier.so_far(target, "interrupted").result == verifier.verification().result

@@ -91,7 +91,7 @@ def test_of_a_fleet_each_device_is_a_suite(tmp_path, bundles):
     not_run = (NotRun(artifact="encoder.float32.onnx", target="b", reason="gone"),)
     text = junit_xml(replace(result, checks=checks, not_run=not_run, fleet=fleet))
     SCHEMA.validate(text)
-    # The third supports nothing of the bundle.
+    # The third has no artifacts at all.
     first, second = ElementTree.fromstring(text).findall("testsuite")
     assert (first.get("name"), first.get("time"), first.get("tests")) == ("a", "1.500", str(len(checks)))
     assert int(first.get("failures")) == sum(not check.passed for check in checks) > 0
@@ -102,3 +102,9 @@ def test_of_a_fleet_each_device_is_a_suite(tmp_path, bundles):
     }
     assert first.find("testcase").get("classname") == f"a.{checks[0].artifact}"
     assert (second.get("errors"), second.find("testcase/error").get("message")) == ("1", "not run: gone")
+    declined = (NotRun(artifact="encoder.float32.onnx", target="c", reason="it runs no ONNX"),)
+    text = junit_xml(replace(result, checks=checks, not_run=not_run, declined=declined, fleet=fleet))
+    SCHEMA.validate(text)
+    third = ElementTree.fromstring(text).findall("testsuite")[2]
+    assert (third.get("name"), third.get("tests"), third.get("skipped")) == ("c", "1", "1")
+    assert third.find("testcase/skipped").get("message") == "nothing ran: it runs no ONNX"

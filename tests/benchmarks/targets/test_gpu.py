@@ -77,6 +77,24 @@ def test_on_a_card_floats_are_held_to_half_precision_unless_single_precision_is_
     assert make_target("gpu:float32").name == "gpu:float32"
 
 
+@pytest.mark.parametrize(
+    ("adapter", "is_half"), [("llvmpipe (LLVM 19.1.7, 256 bits)", False), ("SwiftShader Device", False), ("H200", True)]
+)
+def test_limits_follow_the_adapter_that_computes(folders, monkeypatch, tmp_path, bundles, adapter, is_half):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "bundle"))
+    artifact = bundle.manifest.artifact("decoder.float32.onnx")
+    monkeypatch.setenv("VK_ICD_FILENAMES", "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json")
+
+    def started(self, name, channel, bundle):
+        self._name, self._facts = name, {"adapter": adapter}
+
+    monkeypatch.setattr(gpu.GpuRun, "__init__", started)
+    monkeypatch.setattr(gpu, "start_here", lambda *_: None)
+    target = make_target("gpu")
+    target.open(bundle)
+    assert (target.judged(bundle, artifact) != artifact) is is_half
+
+
 @pytest.mark.slow
 def test_what_a_gpu_cannot_do_is_declined_with_the_reason(tiny_bundle):
     target = make_target("gpu")

@@ -1,5 +1,7 @@
 """Series of figures, and what is said of them."""
 
+from dataclasses import replace
+
 import pytest
 
 from pocketvae.benchmarks.devices import DeviceState
@@ -49,9 +51,9 @@ def entries(
     ]
 
 
-def device(number, name, *, lost=True, state=DeviceState.LOST):
+def device(number, name, *, lost=True, state=DeviceState.LOST, label="<main>"):
     state, reason = (state, "the cable was pulled") if lost else (DeviceState.DONE, "")
-    return DeviceEntry(number=number, name=name, model="pi", state=state, reason=reason)
+    return DeviceEntry(number=number, label=label, name=name, model="pi", state=state, reason=reason)
 
 
 def only(found):
@@ -63,6 +65,19 @@ def test_the_newest_change_is_told_with_its_revision():
     assert what_changed(only(entries([0.5, 0.5, 0.5, 0.4, 0.4]))) == "-20.0% since r4"
     assert what_changed(only(entries([0.5, 0.5, 0.5, 0.5]))) == ""
     assert what_changed(only(entries([0.0, 0.0, 0.0, 1.0]))) == "since r4"
+
+
+def test_results_with_another_label_count_for_nothing():
+    old, new = entries([0.5, 0.5]), entries([0.9], failed={3}, start=3)
+    branch = [replace(item, origin=Origin(revision="r3", label="branch")) for item in new]
+    lost = [device(1, "d1", lost=False), device(3, "d1", label="branch")]
+    trends = trends_of([*old, *branch], Filter(label="<main>"), lost)
+    assert (trends.results, trends.failing, trends.changed, trends.unfinished) == (2, (), (), ())
+    assert trends_of([*old, *branch], Filter(label="branch"), lost).failing
+    # Without a label all results are one series, in the order in which they were added.
+    assert what_changed(only([*old, *branch])) == "FAILS since r3"
+    with pytest.raises(SpecError, match="no result with the label v2; it has: <main>, branch"):
+        trends_of([*old, *branch], Filter(label="v2"), lost)
 
 
 def test_a_verdict_that_changed_comes_before_the_figure():

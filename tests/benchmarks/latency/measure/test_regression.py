@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from pocketvae.benchmarks import Baseline, BenchConfig, Extra, baseline_table, bench_bundle
+from pocketvae.benchmarks.latency.analyse.verdicts import judge_instructions
 from pocketvae.benchmarks.latency.measure import regression
 from pocketvae.benchmarks.latency.measure.regression import (
     Opened,
@@ -13,8 +14,16 @@ from pocketvae.benchmarks.latency.measure.regression import (
     open_baseline,
     other_machine,
 )
-from pocketvae.benchmarks.latency.results import MachinePeaks, MemorySpeed, Verdict
+from pocketvae.benchmarks.latency.results import (
+    NOT_IN_BASELINE,
+    BaselineComparison,
+    MachinePeaks,
+    MemorySpeed,
+    Verdict,
+)
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.bundle.bundle import open_bundle
+from pocketvae.cli.main import main
 from pocketvae.documents import encode
 from pocketvae.errors import ChannelError, ManifestError, ParityError, SpecError
 from pocketvae.fields import Channel, ChannelKind
@@ -245,6 +254,41 @@ def test_two_bundles_are_compared_side_by_side(bundle, monkeypatch):
     assert asked["margin"] == compared.margin == 0.07
     assert asked["artifacts"] == ["decoder.float32.onnx", "encoder.float32.onnx"]
     assert compared.not_compared[0].reason == "it was tired"
+
+
+LOST = NotRun(artifact="decoder.float32.onnx", target="host", reason="its process was lost")
+UNKNOWN = replace(LOST, target=NOT_IN_BASELINE, reason="the baseline does not have this artifact")
+
+
+@pytest.mark.parametrize(("lost", "code"), [((), 0), ((UNKNOWN,), 0), ((LOST,), 3), ((UNKNOWN, LOST), 3)])
+def test_what_could_not_be_compared_does_not_pass(bundle, result, monkeypatch, lost, code):
+    passing = judge_instructions("encoder.float32.onnx", 100, 100)
+    compared = BaselineComparison(
+        baseline="b", side_by_side=True, margin=0.03, level=0.01, artifacts=(passing,), not_compared=lost
+    )
+    monkeypatch.setattr("pocketvae.benchmarks.bench_bundle", lambda *_, **__: replace(result, comparison=compared))
+    assert main(["bench", str(bundle), "--baseline", str(bundle), "--quiet"]) == code
+
+
+def test_an_artifact_whose_process_is_lost_is_no_fault_of_the_baseline(bundle, monkeypatch):
+    monkeypatch.setattr(regression, "compare", lambda contests, **_: ([], {"decoder.float32.onnx": "it was tired"}))
+    now = open_bundle(bundle)
+    config = replace(NO_ORIGINAL, baseline=Baseline(path=bundle))
+    old = replace(now, manifest=replace(now.manifest, artifacts=now.manifest.artifacts[:1]))
+    compared = compare_with_bundle(now, now.manifest.artifacts, Opened(bundle=old), config, ignore_progress)
+    targets = {item.artifact: item.target for item in compared.not_compared}
+    assert targets == {"decoder.float32.onnx": "host", "encoder.float32.onnx": NOT_IN_BASELINE}
+
+
+def test_instructions_are_counted_with_the_one_thread_that_is_reported(bundle, monkeypatch):
+    counted = []
+    monkeypatch.setattr(regression, "count_instructions", lambda load: counted.append(load.threads) or 100)
+    monkeypatch.setattr(regression, "compare", lambda contests, **_: ([], {}))
+    extras = frozenset([Extra.INSTRUCTIONS])
+    config = replace(NO_ORIGINAL, threads=(2,), baseline=Baseline(path=bundle), extras=extras)
+    now = open_bundle(bundle)
+    compared = compare_with_bundle(now, now.manifest.artifacts, Opened(bundle=now), config, ignore_progress)
+    assert set(counted) == {item.threads for item in compared.artifacts} == {1}
 
 
 def peaks(flops, memory):

@@ -35,7 +35,8 @@ def ask(tmp_path, bundles, monkeypatch):
     monkeypatch.setattr(module, "make_target", lambda name: Npu())
 
     def run(**constraints):
-        bundle = bundles.make_bundle(tmp_path / "b")
+        bundle = tmp_path / "b"
+        bundle = bundle if bundle.exists() else bundles.make_bundle(bundle)
         return recommend_on_targets(bundle, ["npu"], BenchConfig(threads=(1,)), Constraints(**constraints))
 
     return run
@@ -51,6 +52,15 @@ def test_an_estimate_counts_against_a_limit(ask):
     (found,) = ask(target_s=5e-4).on_targets
     assert found.artifact is None
     assert [item.reason for item in found.rejected] == ["it takes 1000 µs estimated, but the target is 0.5 ms"]
+
+
+def test_a_time_that_is_not_known_meets_no_limit(ask, monkeypatch):
+    monkeypatch.setattr(NpuRun, "figures", lambda self, artifact: {"npu_share": 1.0})
+    assert ask().on_targets[0].artifact == "decoder.float32.onnx"
+    (found,) = ask(target_s=5e-4).on_targets
+    assert found.artifact is None
+    reason = "how long it takes there is not known, but the target is 0.5 ms"
+    assert [item.reason for item in found.rejected] == [reason]
 
 
 def test_a_target_that_is_not_there_is_not_a_failure_of_the_files(ask, monkeypatch):
