@@ -56,17 +56,11 @@ def check(arguments: argparse.Namespace, config: ExportConfig) -> None:
 
     Raises:
         OutputExistsError: the model repository's folder exists, and may not be replaced.
-        SpecError: its folder is not beside the bundle, no ONNX file is to be made for it, or no file that a phone can
-            test.
+        SpecError: its folder is not beside the bundle, or no ONNX file is to be made for it.
     """
     from pocketvae.export import check_triton
 
     formats = {artifact.format for artifact in config.artifacts}
-    if arguments.android_test is not None and len(config.batches) > 1 and formats == {Format.TFLITE}:
-        raise SpecError(
-            "--android-test cannot run TFLite files of several batch sizes, and no others are to be made: leave "
-            "--batch at 1, or add onnx to --formats"
-        )
     if arguments.serving is None:
         return
     if Format.ONNX not in formats:

@@ -35,8 +35,8 @@ def android_files(plan: AppPlan) -> Files:
     """Returns the files of the project by path."""
     package = f"com.example.{plan.small_name}"
     code = f"app/src/main/java/{package.replace('.', '/')}"
-    tests = _tests(plan)
-    values = {"package": package, "versions": _VERSIONS, "tested": bool(tests)}
+    tests, untested = _tests(plan)
+    values = {"package": package, "versions": _VERSIONS, "untested": untested}
     templates = {
         "settings.gradle.kts": "android_settings.kts.j2",
         "build.gradle.kts": "android_root.kts.j2",
@@ -59,11 +59,11 @@ def android_files(plan: AppPlan) -> Files:
     }
 
 
-def _tests(plan: AppPlan) -> Files:
-    """Returns the instrumented test; empty where Kotlin cannot check the file's goldens."""
+def _tests(plan: AppPlan) -> tuple[Files, str]:
+    """Returns the instrumented test; none, but the reason, where Kotlin cannot check the file's goldens."""
     artifact = plan.parts[Format.TFLITE].artifact
     manifest = replace(plan.bundle.manifest, artifacts=(artifact,))
-    cases, _ = android_cases(replace(plan.bundle, manifest=manifest))
+    cases, left_out = android_cases(replace(plan.bundle, manifest=manifest))
     if not cases:
-        return {}
-    return {f"app/src/{path}": content for path, content in android_test_files(plan.bundle, cases).items()}
+        return {}, "; ".join(left_out)
+    return {f"app/src/{path}": content for path, content in android_test_files(plan.bundle, cases).items()}, ""

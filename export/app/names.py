@@ -10,18 +10,27 @@ from pocketvae.reporting.escapes import is_identifier
 _LONGEST = 50
 _FORM = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _DEFAULT = "PocketvaeApp"
-# Beside the words of `escapes`: of Java, since Kotlin packages become folders and classes of it, of Dart and Swift.
+# React Native's command replaces it in its templates.
+_PLACEHOLDER = "helloworld"
+# Beside the words of `escapes`: of Java, since Kotlin packages become folders and classes of it, of Dart and Swift;
+# `flutter create` refuses some names that Dart takes, too.
 _WORDS = frozenset(
     """
     abstract actor any base boolean byte covariant deferred dynamic external factory final get hide late library
-    mixin native of on open part required rethrow sealed set show some strictfp sync synchronized transient type
+    mixin native of on open out part patch required rethrow sealed set show some source strictfp sync synchronized
+    transient type
     """.split()  # noqa: SIM905, a page of quotes
 )
-# Of the classes and modules that a project has besides.
+# Of the classes, modules and packages that a project has besides, or that these are made of.
 _TAKEN = frozenset(
     """
     foundation generator goldens mainactivity onnxruntime onnxruntimebindings packagedescription swift swiftui test
     xctest flutter flutter_test integration_test tflite_flutter react reactnative typescript litert
+    appkit combine coredata corefoundation coregraphics coreimage coretext darwin dispatch imageio metal objectivec
+    observation os quartzcore security testing uikit
+    async boolean_selector characters clock collection fake_async ffi file flutter_driver leak_tracker matcher
+    material_color_utilities meta path platform plugin_platform_interface process quiver sky_engine source_span
+    stack_trace stream_channel string_scanner sync_http term_glyph test_api vector_math vm_service webdriver
     """.split()  # noqa: SIM905, a page of quotes
 )
 
@@ -40,6 +49,8 @@ def checked_name(name: str) -> str:
         )
     if not (is_identifier(name) and is_identifier(small)) or {name, small} & _WORDS:
         raise SpecError(f"--name must not be a word of Kotlin, Java, Swift or Dart, got {name!r}: choose another")
+    if _PLACEHOLDER in small:
+        raise SpecError(f"--name must not contain HelloWorld, which React Native refuses, got {name!r}: choose another")
     if small in _TAKEN:
         raise SpecError(f"--name must not be that of a module or class in the project, got {name!r}: choose another")
     return name

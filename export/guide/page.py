@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 
+import numpy as np
+
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.export.embed.tensor_docs import tensor_doc
 from pocketvae.export.guide.parts import Part, make_images, parts_of
 from pocketvae.kinds.registry import described, kind_of
 from pocketvae.numerics.ceilings import HALF_WARNING
+from pocketvae.numerics.pixels import WHITE
 from pocketvae.reporting.templates import render
 from pocketvae.spec import Component, Format, TensorSpec
 from pocketvae.vae_spec import DataKind, VaeSpec
@@ -34,15 +37,17 @@ def embed_guide(manifest: Manifest, over_budget: Collection[str] = ()) -> str:
     """
     tflite, onnx = (_ordered(parts_of(manifest, format, over_budget)) for format in (Format.TFLITE, Format.ONNX))
     integers = [Part(artifact=item, vae=manifest.vae) for item in manifest.artifacts if _is_quantized(item)]
-    components = {artifact.component for artifact in manifest.artifacts}
+    pixels = [item for item in manifest.artifacts if any(map(_is_pixels, (*item.inputs, *item.outputs)))]
     values = {
         "name": manifest.name,
         "vae": manifest.vae,
-        "components": components,
+        "components": {part.component for part in (*tflite, *onnx)},
+        "made": {item.component for item in manifest.artifacts},
         "tflite": tflite,
         "onnx": onnx,
         "tensors": tuple(dict.fromkeys(_tensor_rows((*tflite, *onnx)))),
         "integers": integers,
+        "pixels": pixels,
         "chosen": next((part for part in integers if part.component is Component.DECODER), next(iter(integers), None)),
         "makes_images": partial(make_images, manifest.vae),
         "compiled": manifest.compiled,
@@ -69,8 +74,9 @@ def image_values(vae: VaeSpec) -> dict[str, object]:
         "height": height,
         "width": width,
         "channels": channels,
-        "low": low,
-        "per_unit": 255 / (high - low),
+        # The numbers of `to_pixels` and of the uint8 files: what is exact in 32 bits is so in any language's literal.
+        "scale": float(np.float32(WHITE / (high - low))),
+        "shift": float(np.float32(0.5 - low * WHITE / (high - low))),
     }
 
 
@@ -87,6 +93,10 @@ def _tensor_rows(parts: Iterable[Part]) -> Iterator[tuple[str, str, TensorSpec, 
                 is_any = item.range is None or tensor.name in ("seed", "index")
                 limits = "any" if is_any or item.range is None else f"{item.range[0]:g} to {item.range[1]:g}"
                 yield part.component, role, tensor, item.meaning, limits
+
+
+def _is_pixels(tensor: TensorSpec) -> bool:
+    return tensor.holds_pixels
 
 
 def _is_quantized(artifact: ArtifactRecord) -> bool:

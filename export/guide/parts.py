@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
@@ -27,35 +27,38 @@ _PLAIN = ("float32", "int32")
 # Names of the code itself: in C++, JavaScript and Python, and in Kotlin and Swift.
 _LOCAL = frozenset(
     {"check", "dequantize", "inputs", "memory_", "model_", "np", "ort", "outputs", "position", "quantize", "results"}
-    | {"run", "session_", "value", "values"}
+    | {"run", "session_", "value", "values", "input_buffers_", "output_buffers_", "int32_t", "int64_t"}
+    | {"Float32Array", "Int32Array", "Tensor"}
     | set(Component)
 )
-_MEMBERS = frozenset({"model", "numbers", "outputs", "runner", "session"})
+_MEMBERS = frozenset(
+    {"model", "numbers", "outputs", "runner", "session", "precondition"}
+    | {"Data", "Float", "Int32", "NSMutableData", "ORTValue"}
+)
+# What templates append to a variable, likewise.
+_ENDINGS = ("_data", "_shape")
+_CAMEL_ENDINGS = ("Buffer", "Value")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """An input or output as the code of the guide writes it."""
+    """An input or output as the code of the guide writes it.
+
+    Attributes:
+        spec: Of the file.
+        variable: In C++, JavaScript and Python. Neither it nor what templates append to it is another's of the part,
+            and no name around it hides it.
+        camel_name: In Kotlin and Swift, likewise: `zLogVar` of `z_log_var`.
+    """
 
     spec: TensorSpec
+    variable: str
+    camel_name: str
 
     @property
     def name(self) -> str:
         """Of the tensor in the file."""
         return self.spec.name
-
-    @property
-    def variable(self) -> str:
-        """Its variable in C++, JavaScript and Python, which no name around it hides."""
-        name = c_identifier(self.name)
-        return f"{name}_" if name in _LOCAL else name
-
-    @property
-    def camel_name(self) -> str:
-        """Its variable in Kotlin and Swift, likewise: `zLogVar` of `z_log_var`."""
-        first, *rest = self.name.split("_")
-        name = c_identifier(first + "".join(word.capitalize() for word in rest))
-        return f"{name}_" if name in _MEMBERS else name
 
     @property
     def dtype(self) -> str:
@@ -126,12 +129,12 @@ class Part:
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """Of the file, in the order of the function's arguments."""
-        return tuple(Tensor(spec=item) for item in self.artifact.inputs)
+        return _tensors(self.artifact)[: len(self.artifact.inputs)]
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         """Of the file, in the order in which the function returns them."""
-        return tuple(Tensor(spec=item) for item in self.artifact.outputs)
+        return _tensors(self.artifact)[len(self.artifact.inputs) :]
 
     @property
     def is_mixed(self) -> bool:
@@ -178,6 +181,35 @@ class Part:
     def ending(self) -> str:
         """The file's ending without the dot."""
         return self.path.rpartition(".")[2]
+
+
+def _tensors(artifact: ArtifactRecord) -> tuple[Tensor, ...]:
+    """Returns inputs, then outputs: one function has variables for both."""
+    specs = (*artifact.inputs, *artifact.outputs)
+    plain = _distinct([c_identifier(item.name) for item in specs], _LOCAL, _ENDINGS)
+    camel = _distinct([_camel_case(item.name) for item in specs], _MEMBERS, _CAMEL_ENDINGS)
+    return tuple(
+        Tensor(spec=spec, variable=variable, camel_name=name)
+        for spec, variable, name in zip(specs, plain, camel, strict=True)
+    )
+
+
+def _camel_case(name: str) -> str:
+    first, *rest = name.split("_")
+    return c_identifier(first + "".join(word.capitalize() for word in rest))
+
+
+def _distinct(names: Iterable[str], reserved: Collection[str], endings: Collection[str]) -> list[str]:
+    """Returns the names, with `_` behind those that would clash, by themselves or with an ending."""
+    taken, found = set(reserved), []
+    for name in names:
+        # A name of `_` alone is none in Kotlin and Swift.
+        own = name if name.strip("_") else f"tensor{name}"
+        while taken & (forms := {own, *(own + ending for ending in endings)}):
+            own += "_"
+        taken |= forms
+        found.append(own)
+    return found
 
 
 def parts_of(manifest: Manifest, format: Format, over_budget: Collection[str]) -> tuple[Part, ...]:

@@ -44,6 +44,27 @@ def test_gradle_finds_the_runtime_the_model_and_the_test(demo):
         assert files[f"{code}/{name}"].startswith("package com.example.digits\n")
 
 
+def test_a_bundle_of_several_batch_sizes_has_its_test(demo):
+    manifest = demo.manifest
+    artifacts = tuple(replace(item, batches=(1, 8)) for item in manifest.artifacts)
+    several = replace(demo, manifest=replace(manifest, artifacts=artifacts))
+    files = android_files(plan_app(several, (Format.TFLITE,), "Digits"))
+    assert "app/src/androidTest/assets/pocketvae/generator.int8.tflite" in files
+    assert "There is no golden test" not in files["README.md"]
+    models = files["app/src/main/java/com/example/digits/Models.kt"]
+    assert 'model.createInputBuffer("seed", "serving_default")' in models
+    assert 'model.createOutputBuffer("image", "serving_default")' in models
+    assert 'mapOf("image" to imageBuffer), "serving_default")' in models
+
+
+def test_any_error_of_a_drawing_is_shown(demo):
+    activity = android_files(plan_app(demo, (Format.TFLITE,), "Digits"))[
+        "app/src/main/java/com/example/digits/MainActivity.kt"
+    ]
+    assert "catch (error: Exception)" in activity
+    assert "LiteRtException" not in activity
+
+
 def test_goldens_that_kotlin_cannot_check_are_said_to_be_missing(demo):
     manifest = demo.manifest
     artifacts = tuple(replace(item, tolerances=()) for item in manifest.artifacts)
@@ -51,4 +72,5 @@ def test_goldens_that_kotlin_cannot_check_are_said_to_be_missing(demo):
         plan_app(replace(demo, manifest=replace(manifest, artifacts=artifacts)), (Format.TFLITE,), "X")
     )
     assert not [name for name in files if "androidTest" in name]
-    assert "There is no golden test" in files["README.md"]
+    reason = "generator.int8.tflite: it has no limit that the test can check"
+    assert f"There is no golden test, {reason}; `pocketvae verify` checks the file." in files["README.md"]

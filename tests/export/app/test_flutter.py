@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -50,6 +51,15 @@ def test_every_file_is_dart(demo, labelled, dart):
         assert {name: dart(text) for name, text in texts.items()} == dict.fromkeys(texts)
     assert "generator.generate(seed, index, label)" in texts["lib/main.dart"]
     assert dart(texts["lib/main.dart"].replace("=>", "=", 1)) is not None
+
+
+def test_pixels_are_computed_in_32_bits_and_nan_is_black(demo):
+    manifest = demo.manifest
+    changed = replace(demo, manifest=replace(manifest, vae=replace(manifest.vae, data_range=(-1.0, 1.0))))
+    code = flutter_files(plan_app(changed, (Format.TFLITE,), "Digits"))["lib/generator.dart"]
+    assert "final level = Float32List(1);" in code
+    assert "level[0] = image[pixel * 1] * 127.5;\n      level[0] += 128.0;" in code
+    assert "rgba[pixel * 4 + c] = level[0] > 0 ? min(level[0], 255).floor() : 0;" in code
 
 
 def test_what_was_not_built_is_said(demo):

@@ -27,6 +27,29 @@ def test_swift_takes_the_package(demo, labelled, tmp_path, write_files, check_sw
     check_swift_package(faces, "Faces")
 
 
+def renamed(bundle, name):
+    """The bundle as if its class had another name."""
+    manifest = bundle.manifest
+    (label,) = manifest.vae.conditions
+    artifacts = tuple(
+        replace(item, inputs=tuple(replace(each, name=name) if each.name == "label" else each for each in item.inputs))
+        for item in manifest.artifacts
+    )
+    goldens = tuple(
+        replace(item, inputs={name if key == "label" else key: file for key, file in item.inputs.items()})
+        for item in manifest.goldens
+    )
+    vae = replace(manifest.vae, conditions=(replace(label, name=name),))
+    return replace(bundle, manifest=replace(manifest, vae=vae, artifacts=artifacts, goldens=goldens))
+
+
+@pytest.mark.slow
+def test_a_class_may_be_called_as_a_variable_of_the_project(labelled, tmp_path, write_files, check_swift_package):
+    files = ios_files(plan_app(renamed(labelled, "size"), (Format.ONNX,), "Faces"))
+    assert "model.generate(seed: seed, index: $0, size: label)" in files["Sources/Faces/FacesView.swift"]
+    check_swift_package(write_files(files, tmp_path / "faces"), "Faces")
+
+
 @pytest.mark.slow
 def test_what_would_not_compile_is_noticed(demo, tmp_path, write_files, check_swift_package):
     folder = write_files(ios_files(plan_app(demo, (Format.ONNX,), "Digits")), tmp_path / "digits")

@@ -7,7 +7,7 @@ from pocketvae.export.app.names import checked_name, default_name
 
 RESERVED = [
     "class", "Class", "fun", "Fun", "IN", "final", "Native", "Type", "late", "inout", "Int", "Case", "Extends",
-    "Instanceof", "defer", "Fallthrough", "Function", "synchronized", "Rethrow",
+    "Instanceof", "defer", "Fallthrough", "Function", "synchronized", "Rethrow", "Source", "patch", "out",
 ]  # fmt: skip
 
 
@@ -30,10 +30,28 @@ def test_words_of_a_language_are_refused_in_any_case(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["Generator", "SwiftUI", "goldens", "Flutter", "tflite_flutter", "OnnxRuntimeBindings"]
+    "name",
+    [
+        "Generator",
+        "SwiftUI",
+        "goldens",
+        "Flutter",
+        "tflite_flutter",
+        "OnnxRuntimeBindings",
+        "collection",
+        "Meta",
+        "CoreGraphics",
+        "path",
+    ],
 )
 def test_names_that_the_project_has_already_are_refused(name):
     with pytest.raises(SpecError, match="that of a module or class in the project"):
+        checked_name(name)
+
+
+@pytest.mark.parametrize("name", ["HelloWorld", "helloworld2"])
+def test_the_placeholder_of_react_native_is_refused(name):
+    with pytest.raises(SpecError, match="must not contain HelloWorld"):
         checked_name(name)
 
 

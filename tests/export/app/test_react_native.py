@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from PIL import Image
 from pocketvae.export.app.plan import METRICS, plan_app
 from pocketvae.export.app.react_native import DEVELOPMENT, PACKAGES, react_native_files
 from pocketvae.numerics.metrics import measure
+from pocketvae.numerics.pixels import to_pixels
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import Component, Format
+from tests.export.guide.test_page import half_steps
 
 # What is needed of the packages to know their types, without what these depend on.
 TYPED = {
@@ -125,6 +128,28 @@ def test_its_pictures_and_its_comparison_are_right(project, demo, tmp_path):
         expected = measure(limits[result["metric"]], {"image": images}, {"image": found})
         assert result["value"] == pytest.approx(expected, rel=1e-4)
         assert result["passed"] == (expected <= result["limit"])
+
+
+def test_pixels_are_those_of_the_files_with_pixels(demo, tmp_path):
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
+    manifest = demo.manifest
+    vae = replace(manifest.vae, data_range=(-1.0, 1.0))
+    changed = replace(demo, manifest=replace(manifest, vae=vae))
+    code = react_native_files(plan_app(changed, (Format.TFLITE,), "Digits"))["src/generator.ts"]
+    function = code[code.index("export function toRgb") :].replace("export ", "")
+    function = function.replace("(image: Float32Array): Uint8Array", "(image)")
+    image = half_steps(vae)
+    (tmp_path / "image.bin").write_bytes(image.astype("<f4").tobytes())
+    (tmp_path / "drawn.mjs").write_text(
+        f'import {{ readFileSync }} from "node:fs";\nconst [WIDTH, HEIGHT] = [28, 28];\n{function}\n'
+        'const bytes = new Uint8Array(readFileSync("image.bin"));\n'
+        "process.stdout.write(JSON.stringify(Array.from(toRgb(new Float32Array(bytes.buffer)))));\n"
+    )
+    done = run(tmp_path, "drawn.mjs")
+    assert done.returncode == 0, done.stderr
+    expected = to_pixels(np.nan_to_num(image, nan=-1.0), (-1.0, 1.0))
+    np.testing.assert_array_equal(json.loads(done.stdout)[::3], expected)
 
 
 def test_the_project_names_published_versions(demo):

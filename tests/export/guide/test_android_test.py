@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pocketvae.bundle.bundle import open_bundle
+from pocketvae.bundle.bundle import Bundle, open_bundle
 from pocketvae.bundle.manifest import FileRecord
 from pocketvae.cli.main import main
 from pocketvae.cli.serving import _write_android_test
@@ -16,7 +16,7 @@ from pocketvae.export.guide.android_test import android_cases, write_android_tes
 from pocketvae.numerics.metrics import measure
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.reporting.templates import render
-from pocketvae.spec import Format, Precision, Quantization, TensorSpec
+from pocketvae.spec import Component, Format, Precision, Quantization, TensorSpec
 
 CODE, ASSETS = "androidTest/java/pocketvae/parity", "androidTest/assets/pocketvae"
 
@@ -69,6 +69,38 @@ def test_files_and_goldens_become_assets(bundle, tmp_path):
     assert 'Limit("image", "max_abs", 1e-05)' in code
 
 
+def test_a_file_with_several_batch_sizes_is_called_by_its_signature_for_one_sample(bundle, tmp_path):
+    several = replace(integer_decoder(bundle), batches=(1, 8))
+    assert write_android_test(with_artifacts(bundle, several), tmp_path / "test") == ()
+    code = (tmp_path / "test" / CODE / "PocketvaeParityTest.kt").read_text("utf-8")
+    assert 'private const val SIGNATURE = "serving_default"' in code
+    for call in ("createInputBuffer(it.name, ", "createOutputBuffer(it.name, ", "run(given, results, "):
+        assert f"model.{call}SIGNATURE)" in code
+
+
+def thinned(bundle, step):
+    """The bundle as if its goldens kept some values of an image, and what the decoder's are then."""
+    goldens = bundle.goldens(bundle.manifest.artifacts[0].component)
+    kept = goldens.outputs["image"].reshape(goldens.count, -1)[:, ::step]
+    changed = replace(goldens, outputs={**goldens.outputs, "image": kept}, steps={"image": step})
+
+    class Thinned(Bundle):
+        def goldens(self, component):
+            return changed if component is Component.DECODER else super().goldens(component)
+
+    return Thinned(path=bundle.path, manifest=bundle.manifest), kept
+
+
+def test_goldens_that_keep_some_values_are_compared_with_these(bundle, tmp_path):
+    some, kept = thinned(bundle, 3)
+    added = integer_decoder(bundle)
+    assert write_android_test(with_artifacts(some, added), tmp_path / "test") == ()
+    values = np.fromfile(tmp_path / "test" / ASSETS / "decoder.image.bin", "<f4")
+    np.testing.assert_array_equal(values, kept.ravel())
+    code = (tmp_path / "test" / CODE / "PocketvaeParityTest.kt").read_text("utf-8")
+    assert '"pocketvae/decoder.image.bin", 3),' in code
+
+
 def test_what_the_phone_cannot_check_is_left_out_with_the_reason(bundle, tmp_path):
     plain = bundle.manifest.artifacts[0]
     ssim = Tolerance(output="image", metric="ssim_loss", limit=0.1, source="test")
@@ -77,7 +109,6 @@ def test_what_the_phone_cannot_check_is_left_out_with_the_reason(bundle, tmp_pat
     for artifact, said in (
         (replace(plain, tolerances=(ssim,)), "it has no limit that the test can check"),
         (wide, "LiteRT's Kotlin API does not support tensors of int16"),
-        (replace(integer_decoder(bundle), batches=(1, 8)), "it has several batch sizes"),
         (both, r"ssim_loss (only pocketvae verify checks that)"),
     ):
         _, (line,) = android_cases(with_artifacts(bundle, artifact))
@@ -107,22 +138,10 @@ def test_what_a_developer_has_made_of_the_test_is_kept(bundle, tmp_path):
 
 
 def test_a_bundle_without_a_file_that_a_phone_can_test_is_refused_with_the_reasons(bundle, tmp_path):
-    several = replace(integer_decoder(bundle), batches=(1, 8))
-    with pytest.raises(
-        SpecError, match=r"no file .* tested on Android: decoder\.int8_io\.tflite: it has several batch"
-    ):
-        write_android_test(with_artifacts(bundle, several), tmp_path / "test")
+    untested = replace(integer_decoder(bundle), tolerances=())
+    with pytest.raises(SpecError, match=r"no file .* tested on Android: decoder\.int8_io\.tflite: it has no limit"):
+        write_android_test(with_artifacts(bundle, untested), tmp_path / "test")
     assert not (tmp_path / "test").exists()
-
-
-def test_files_that_no_phone_can_test_are_refused_before_any_work(refused, tmp_path):
-    (tmp_path / "decoder.keras").touch()
-    words = ("export", "--decoder", tmp_path / "decoder.keras", "--out", tmp_path / "b")
-    refused(
-        "--android-test cannot run TFLite files of several batch sizes",
-        *words,
-        *("--android-test", tmp_path / "test", "--formats", "tflite", "--batch", "1,8"),
-    )
 
 
 def test_the_command_refuses_a_folder_of_others_before_any_work(tmp_path, capsys):
@@ -160,6 +179,9 @@ fun main() {
     val found = mapOf(%s)
     for (metric in listOf(%s)) println(measure(Limit("z_mean", metric, 0.0), expected, found, 3, 1.0))
     println(measure(Limit("z_mean", "max_abs", 0.0), expected, expected.mapValues { floatArrayOf(Float.NaN) }, 1, 1.0))
+    val all = FloatArray(6)
+    for (sample in 0 until 2) keep(FloatArray(8) { 10f * sample + it }, 3, all, sample, 2)
+    println(all.map { it.toInt() })
 }
 """
 
@@ -171,10 +193,12 @@ def test_its_code_compiles_and_measures_as_verify_does(bundle, tmp_path, compile
         "both": (*bundle.manifest.artifacts, added),
         "tflite": (added,),
         "onnx": bundle.manifest.artifacts,
+        "some": (added,),
     }
     paths = []
     for name, chosen in artifacts.items():
-        write_android_test(with_artifacts(bundle, *chosen), tmp_path / name)
+        source = thinned(bundle, 3)[0] if name == "some" else bundle
+        write_android_test(with_artifacts(source, *chosen), tmp_path / name)
         for path in sorted((tmp_path / name / CODE).glob("*.kt")):
             path.write_text(path.read_text("utf-8").replace("package pocketvae.parity", f"package {name}"), "utf-8")
             paths.append(path)
@@ -191,12 +215,13 @@ def test_its_code_compiles_and_measures_as_verify_does(bundle, tmp_path, compile
 
     main = MAIN % (kotlin(expected), kotlin(found), ", ".join(f'"{metric}"' for metric in METRICS))
     (tmp_path / "main.kt").write_text(f"package both\n{main}", "utf-8")
-    *printed, last = compile_kotlin(*paths, tmp_path / "main.kt", main="both.MainKt").splitlines()
+    *printed, last, kept = compile_kotlin(*paths, tmp_path / "main.kt", main="both.MainKt").splitlines()
     values = [
         measure(Tolerance(output="z_mean", metric=metric, limit=0.0, source=""), expected, found) for metric in METRICS
     ]
     np.testing.assert_allclose([float(line) for line in printed], values, rtol=1e-5)
     assert last == "NaN"
+    assert kept == "[0, 3, 6, 10, 13, 16]"
 
 
 def test_foreign_names_do_not_break_out_of_the_code(bundle, tmp_path):

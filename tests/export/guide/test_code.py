@@ -5,14 +5,17 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pocketvae.bundle.bundle import open_bundle
+from pocketvae.export.guide import embed_guide
 from pocketvae.numerics.metrics import ELBO_CHANGE, measure
 from pocketvae.numerics.pixels import to_pixels
 from pocketvae.spec import Component
+from tests.export.guide.test_page import VAES, code_blocks, half_steps, manifest
 
 pytestmark = pytest.mark.slow
 SAMPLES = 24
@@ -74,14 +77,90 @@ def test_python_code_computes_the_goldens(bundle, monkeypatch, title):
     assert pixels.dtype == np.uint8
     assert pixels.shape == bundle.manifest.vae.image_shape
     np.testing.assert_allclose(pixels / 255, expected_image(bundle), atol=0.5 / 255 + 1e-6)
-    halves = half_steps(bundle)
+    halves = bundle_half_steps(bundle)
     np.testing.assert_array_equal(names["to_pixels"](halves), to_pixels(halves).reshape(pixels.shape))
 
 
-def half_steps(bundle):
+def bundle_half_steps(bundle):
     """Returns an image of numbers half a step between two pixels."""
     steps = np.arange(np.prod(bundle.manifest.vae.image_shape), dtype=np.float32) % 255 + np.float32(0.5)
     return steps / np.float32(255)
+
+
+# No image of the goldens is of them: black is not 0, and the scale no power of 2 times 255.
+RANGES = ((-1.0, 1.0), (0.0, 255.0), (-2.118, 2.64))
+
+
+def drawn(data_range):
+    """Returns a page whose images have a range, an image of half steps and others, and its pixels."""
+    vae = replace(VAES["colour"], data_shape=(20, 20, 3), data_range=data_range)
+    image = half_steps(vae)
+    return embed_guide(manifest(vae)), image, to_pixels(np.nan_to_num(image, nan=data_range[0]), data_range)
+
+
+@pytest.mark.parametrize("data_range", RANGES)
+def test_python_code_rounds_as_the_files_with_pixels_do(data_range):
+    page, image, expected = drawn(data_range)
+    blocks = [code for language, code in code_blocks(page) if "def to_pixels" in code]
+    assert len(blocks) == 2
+    for code in blocks:
+        names = {"np": np}
+        exec(compile(code[code.index("def to_pixels") :], "EMBED.md", "exec"), names)
+        np.testing.assert_array_equal(names["to_pixels"](image).ravel(), expected)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.parametrize("data_range", RANGES)
+def test_javascript_code_rounds_as_the_files_with_pixels_do(data_range, tmp_path):
+    page, image, expected = drawn(data_range)
+    blocks = [code for language, code in code_blocks(page) if "function toRgba" in code]
+    assert len(blocks) == 2
+    (tmp_path / "image.bin").write_bytes(image.astype("<f4").tobytes())
+    for code in blocks:
+        function = code[code.index("export function toRgba") :].replace("export ", "")
+        (tmp_path / "drawn.mjs").write_text(
+            f'import {{ readFileSync }} from "node:fs";\n{function}\n'
+            'const bytes = new Uint8Array(readFileSync("image.bin"));\n'
+            "process.stdout.write(JSON.stringify(Array.from(toRgba(new Float32Array(bytes.buffer)))));\n"
+        )
+        done = subprocess.run(
+            ["node", "drawn.mjs"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        rgba = np.array(json.loads(done.stdout)).reshape(-1, 4)
+        np.testing.assert_array_equal(rgba[:, :3].ravel(), expected)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+@pytest.mark.parametrize("data_range", RANGES)
+def test_cpp_code_rounds_as_the_files_with_pixels_do(data_range, tmp_path):
+    page, image, expected = drawn(data_range)
+    blocks = [code for language, code in code_blocks(page) if language == "cpp"]
+    assert len(blocks) == 2
+    assert len({code[code.index("inline std::vector<uint8_t> to_pixels") :] for code in blocks}) == 1
+    code = blocks[0]
+    (tmp_path / "drawn.cpp").write_text(
+        "#include <algorithm>\n#include <cmath>\n#include <cstdint>\n#include <cstdio>\n#include <vector>\n"
+        f"{code[code.index('inline std::vector<uint8_t> to_pixels') :]}\n"
+        f"int main() {{\n  std::vector<float> image({image.size});\n"
+        "  if (std::fread(image.data(), 4, image.size(), stdin) != image.size()) return 1;\n"
+        '  for (int pixel : to_pixels(image)) std::printf("%d ", pixel);\n}\n'
+    )
+    # What a compiler may fuse on this processor, it does.
+    compiler = ["g++", "-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "drawn.cpp", "-o", "drawn"]
+    subprocess.run(compiler, cwd=tmp_path, check=True, timeout=300)
+    done = subprocess.run(
+        [tmp_path / "drawn"], input=image.astype("<f4").tobytes(), capture_output=True, check=True, timeout=60
+    )
+    np.testing.assert_array_equal([int(word) for word in done.stdout.split()], expected)
+
+
+def test_swift_code_rounds_in_the_same_way():
+    blocks = [code for language, code in code_blocks(drawn((-1.0, 1.0))[0]) if language == "swift"]
+    assert len(blocks) == 2
+    for code in blocks:
+        assert "let level = (value * 127.5 + 128.0).rounded(.down)" in code
+        assert "return level > 0 ? UInt8(min(level, 255)) : 0" in code
 
 
 def expected_image(bundle):
@@ -145,7 +224,7 @@ def test_javascript_code_computes_the_goldens(bundle, node):
         for c, name in FUNCTIONS.items()
     ]
     (node / "jobs.json").write_text(json.dumps(jobs))
-    (node / "halves.json").write_text(json.dumps(half_steps(bundle).tolist()))
+    (node / "halves.json").write_text(json.dumps(bundle_half_steps(bundle).tolist()))
     environment = {**os.environ, "BUNDLE": str(bundle.path)}
     done = subprocess.run(
         ["node", "run.mjs"], cwd=node, env=environment, capture_output=True, text=True, check=False, timeout=300
@@ -159,7 +238,7 @@ def test_javascript_code_computes_the_goldens(bundle, node):
     assert (rgba[..., 3] == 255).all()
     image = np.array(answer["results"]["decode"][0][0]).reshape(height, width)
     np.testing.assert_allclose(rgba[..., 0] / 255, image, atol=0.5 / 255 + 1e-6)
-    np.testing.assert_array_equal(answer["halves"][::4], to_pixels(half_steps(bundle)))
+    np.testing.assert_array_equal(answer["halves"][::4], to_pixels(bundle_half_steps(bundle)))
 
 
 def flat(value):

@@ -1,10 +1,13 @@
 """EMBED.md: what it names, and that compilers take the code in it. test_code.py runs what can be run here."""
 
+import json
+import math
 import re
 import shutil
 import subprocess
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pocketvae.bundle.manifest import ArtifactRecord, CalibrationRecord, FileRecord, Manifest
@@ -12,12 +15,22 @@ from pocketvae.export.guide import embed_guide, recommended
 from pocketvae.export.guide.page import image_values
 from pocketvae.export.guide.parts import Part
 from pocketvae.fields import Channel
+from pocketvae.numerics.pixels import to_pixels
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.outputs import Meaning, Output
 from pocketvae.portability.records import Backend, Portability, Requirement
 from pocketvae.reporting.escapes import kt_string
 from pocketvae.reporting.templates import render
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, Quantization, TensorSpec, unsupported_reason
+from pocketvae.spec import (
+    ArtifactSpec,
+    Component,
+    Format,
+    ImageDtype,
+    Precision,
+    Quantization,
+    TensorSpec,
+    unsupported_reason,
+)
 from pocketvae.vae_spec import (
     Condition,
     ConditionKind,
@@ -134,6 +147,18 @@ VAES = {
             Latent(name="model", shape=(2,)),
         ),
         more_outputs=(Output(name="outputs", data=DataKind.VECTOR, shape=(2,)),),
+    ),
+    # Names that the code derives from those of others, or spells as others.
+    "clashes": VaeSpec(
+        data_shape=(28, 28, 1),
+        latents=tuple(
+            Latent(name=name, shape=(size,))
+            for size, name in enumerate(("z", "z_shape", "z_value", "z_buffer", "z_1", "z1"), 2)
+        ),
+        more_outputs=tuple(
+            Output(name=name, data=DataKind.VECTOR, shape=(2,))
+            for name in ("mask", "mask_data", "mask_buffer", "std", "size_t", "int64_t")
+        ),
     ),
     "flat": VaeSpec(data_shape=(28, 28, 1), latents=vector_latent(2), flat=(Component.ENCODER, Component.DECODER)),
 }
@@ -276,7 +301,7 @@ def write_blocks(guide, language, folder, ending):
 
 
 # These are enough for every branch of a template: labels and one channel, several channels and none, several outputs.
-COMPILED = ("colour", "conditional", "outputs", "names")
+COMPILED = ("colour", "conditional", "outputs", "names", "clashes")
 
 
 @pytest.mark.parametrize("name", COMPILED)
@@ -345,6 +370,15 @@ def test_foreign_names_do_not_break_out_of_markdown():
     assert not re.search("^## b", text, re.MULTILINE)
 
 
+def half_steps(vae):
+    """Returns an image of numbers half a step between two pixels and beside that, and of some that are none."""
+    low, high = vae.data_range
+    halves = (low + (np.arange(-1, 256) + 0.5) * (high - low) / 255).astype(np.float32)
+    near = np.stack([np.nextafter(halves, np.float32(-np.inf)), halves, np.nextafter(halves, np.float32(np.inf))])
+    values = np.concatenate([np.float32([np.nan, np.inf, -np.inf, 1e30]), near.T.ravel()])
+    return np.resize(values, math.prod(vae.image_shape))
+
+
 @pytest.mark.slow
 def test_kotlin_code_compiles(tmp_path, compile_kotlin):
     paths = []
@@ -360,7 +394,18 @@ def test_kotlin_code_compiles(tmp_path, compile_kotlin):
     paths.append(tmp_path / "literals.kt")
     lines = "map { text -> text.map { it.code }.joinToString() }.forEach(::println)"
     paths[-1].write_text(f"fun main() = listOf({texts}).{lines}\n", "utf-8")
-    printed = compile_kotlin(*paths, main="LiteralsKt").splitlines()
+    values = half_steps(VAES["colour"])
+    words = {"nanf": "Float.NaN", "inff": "Float.POSITIVE_INFINITY", "-inff": "Float.NEGATIVE_INFINITY"}
+    numbers = ", ".join(words.get(text, text) for text in (f"{value!r}f" for value in values.tolist()))
+    paths.append(tmp_path / "drawn.kt")
+    paths[-1].write_text(
+        f"fun drawn() {{\n    val bitmap = colour.toBitmap(floatArrayOf({numbers}))\n"
+        "    println((0 until 8).flatMap { y -> (0 until 12).map { x -> bitmap.getPixel(x, y) and 0xffffff } })\n}\n"
+    )
+    paths[-2].write_text(paths[-2].read_text("utf-8").replace("println)", "println).also { drawn() }"), "utf-8")
+    *printed, drawn = compile_kotlin(*paths, main="LiteralsKt").splitlines()
+    expected = to_pixels(np.nan_to_num(values, nan=-1.0), (-1.0, 1.0)).reshape(-1, 3)
+    assert json.loads(drawn) == (expected.astype(int) @ [1 << 16, 1 << 8, 1]).tolist()
     units = [memoryview(text.encode("utf-16-le")).cast("H").tolist() for text in LITERALS]
     assert printed == [", ".join(map(str, each)) for each in units]
 
@@ -392,7 +437,7 @@ def test_labels_and_the_learned_prior_are_explained():
 
 def test_the_range_of_pixels_is_the_models():
     text = embed_guide(manifest(VAES["colour"]))
-    assert "(np.asarray(image) - -1.0) * 127.5" in text
+    assert "np.asarray(image, np.float32) * np.float32(127.5) + np.float32(128.0)" in text
     assert "-1 is black, 1 is white" in text
 
 
@@ -410,6 +455,57 @@ def test_only_what_the_bundle_has_is_shown():
     assert "to_pixels" not in text
     assert "encode(x)" in text
     assert "decode" not in text.replace("decoded", "")
+
+
+def pixel_record(vae, component, format):
+    """A file with pixels in the place of floats."""
+    plain = record(vae, component, format, Precision.INT8)
+    spec = ArtifactSpec(component=component, precision=Precision.INT8, format=format, image_dtype=ImageDtype.UINT8)
+    inputs, tensors = (
+        tuple(replace(item, dtype="uint8") if item.name in ("x", "image") else item for item in items)
+        for items in (plain.inputs, plain.outputs)
+    )
+    file = replace(plain.file, path=spec.filename)
+    return replace(plain, file=file, image_dtype=ImageDtype.UINT8, inputs=inputs, outputs=tensors)
+
+
+PIXEL_PARTS = (Component.GENERATOR, Component.DECODER, Component.ENCODER)
+
+
+def test_files_with_pixels_are_listed_with_shapes_and_types():
+    vae = VAES["grey"]
+    pixels = tuple(pixel_record(vae, component, format) for component in PIXEL_PARTS for format in Format)
+    plain = manifest(vae, precisions=(Precision.FLOAT32,))
+    page = embed_guide(replace(plain, artifacts=(*plain.artifacts, *pixels)))
+    assert "or pixels ([below](#pixels)) in their interface" in page
+    section = page.split("\n## Pixels\n")[1].split("\n## ")[0]
+    for line in (
+        "| generator | `generator.int8.uint8.tflite` | 12.3 | TensorFlow Lite 2.5.0 |",
+        "| `generator.int8.uint8.tflite` | input | `seed` | [1] | int32 |",
+        "| `decoder.int8.uint8.onnx` | output | `image` | [1, 28, 28, 1] | uint8 |",
+        "| `encoder.int8.uint8.onnx` | input | `x` | [1, 28, 28, 1] | uint8 |",
+    ):
+        assert line in section.splitlines()
+    assert "`generate(seed, index)` is image number" in page
+    assert "## Pixels" not in embed_guide(plain)
+
+
+def test_no_function_is_promised_that_the_page_does_not_have():
+    vae = VAES["conditional"]
+    pixels = tuple(pixel_record(vae, component, format) for component in PIXEL_PARTS for format in Format)
+    alone = replace(manifest(vae), artifacts=pixels)
+    for page in (embed_guide(alone), embed_guide(replace(alone, vae=VAES["grey"]))):
+        assert not re.search(r"`(generate|decode|sample|transform)\(", page)
+        assert "A generator makes image number `index` of the stream `seed`" in page
+        assert code_blocks(page) == []
+        assert "Python code" not in page
+        assert "Inputs and outputs" not in page
+    assert "from the learned prior." in embed_guide(alone)
+    some = manifest(vae, components=(Component.SAMPLER,))
+    page = embed_guide(replace(some, artifacts=(*some.artifacts, *pixels)))
+    assert "from the learned prior: `sample(seed, index)`." in page
+    assert {name for name in ("generate", "sample") if f"fun {name}(" in page} == {"sample"}
+    assert "generate(" not in page
 
 
 def test_a_scorer_can_become_firmware(guide):

@@ -1,12 +1,14 @@
 package android.graphics
 
-class Bitmap private constructor() {
+class Bitmap private constructor(private val colors: IntArray, val width: Int, val height: Int) {
     enum class Config { ALPHA_8, RGB_565, ARGB_8888 }
+
+    fun getPixel(x: Int, y: Int): Int = colors[y * width + x]
 
     companion object {
         @JvmStatic
         fun createBitmap(colors: IntArray, width: Int, height: Int, config: Config): Bitmap =
-            TODO("$colors $width $height $config")
+            Bitmap(colors, width, height).also { check(config == Config.ARGB_8888) }
     }
 }
 
