@@ -17,7 +17,7 @@ from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.noise import normal_table
 from pocketvae.spec import Component, Format, ImageDtype
 from pocketvae.system import files, folders
-from pocketvae.system.written import check_nothing_else, check_untouched, recorded_hashes
+from pocketvae.system.written import check_nothing_else, check_untouched, file_record, recorded_hashes
 from pocketvae.vae_spec import DataKind
 
 INDEX = "index.html"
@@ -74,16 +74,17 @@ def export_site(bundle: ModelBundle, out: Path, *, force: bool) -> int:
         OutputExistsError: `out` exists and `force` is off, or it is a site in which something was changed or added.
     """
     check_own_site(out)
-    size, written = 0, {}
+    contents = {
+        name: content if isinstance(content, bytes) else content.read_bytes()
+        for name, content in site_files(bundle).items()
+    }
     with folders.staged_directory(out, force=force) as folder:
-        for name, content in site_files(bundle).items():
-            data = content if isinstance(content, bytes) else content.read_bytes()
+        for name, content in contents.items():
             path = folder / PurePosixPath(name)
             path.parent.mkdir(exist_ok=True)
-            files.write_bytes(path, data)
-            size, written[name] = size + len(data), files.sha256_bytes(data)
-        files.write_text(folder / _RECORD, json.dumps({"files": written}, indent=2, sort_keys=True) + "\n")
-    return size
+            files.write_bytes(path, content)
+        files.write_text(folder / _RECORD, file_record(contents))
+    return sum(map(len, contents.values()))
 
 
 def check_own_site(folder: Path) -> None:

@@ -21,6 +21,7 @@ from pocketvae.documents import encode
 from pocketvae.errors import ManifestError, SpecError, TargetError
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.progress import ignore_progress
+from tests.picky_target import PickyTarget
 
 
 def failed(result):
@@ -255,19 +256,6 @@ def test_a_custom_limit_is_the_user_s_own_decision(tmp_path, bundles):
     path = bundles.make_bundle(tmp_path / "b", tolerances=wide)
     (tmp_path / "pocketvae.toml").write_text('[limits."decoder.*".image]\nmax_abs = 0.5\n')
     assert verify_bundle(path).passed
-
-
-class PickyTarget(HostTarget):
-    """Supports nothing."""
-
-    name = "picky"
-    reason = None
-
-    def declines(self, artifact):
-        return "it runs no ONNX"
-
-    def unavailable(self):
-        return self.reason
 
 
 @pytest.fixture

@@ -5,26 +5,13 @@ import pytest
 from pocketvae.benchmarks import BenchConfig, bench_targets
 from pocketvae.benchmarks.latency.measure import remote_latency
 from pocketvae.benchmarks.not_run import NotRun
-from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.cli.main import main
-
-
-class Picky(HostTarget):
-    """Supports nothing."""
-
-    name = "picky"
-    reason = None
-
-    def declines(self, artifact):
-        return "it runs no ONNX"
-
-    def unavailable(self):
-        return self.reason
+from tests.picky_target import PickyTarget
 
 
 @pytest.fixture
 def picky(monkeypatch):
-    target = Picky()
+    target = PickyTarget()
     monkeypatch.setattr(remote_latency, "make_target", lambda name: target)
     return target
 
