@@ -16,12 +16,16 @@ def test_the_rate_rises_linearly_to_its_highest_value():
         # A quarter of the way the cosine has fallen by (1 - sqrt(1/2)) / 2.
         (Schedule.COSINE, [1.0, 0.1 + 0.9 * 0.8535534, 0.55, 0.1]),
         (Schedule.LINEAR, [1.0, 0.775, 0.55, 0.1]),
-        (Schedule.CONSTANT, [1.0, 1.0, 1.0, 1.0]),
     ],
 )
 def test_the_rate_falls_as_its_schedule_says(schedule, rates):
     config = TrainConfig(learning_rate=1.0, warmup_steps=10, final_rate_fraction=0.1, schedule=schedule)
     assert [learning_rate(config, step, 110) for step in (10, 35, 60, 110)] == pytest.approx(rates)
+
+
+def test_a_constant_rate_stays_after_its_warmup():
+    config = TrainConfig(learning_rate=1.0, warmup_steps=10, schedule=Schedule.CONSTANT)
+    assert [learning_rate(config, step, 110) for step in (4, 10, 60, 110)] == pytest.approx([0.5, 1.0, 1.0, 1.0])
 
 
 def test_a_run_shorter_than_its_warmup_has_a_rate():
