@@ -56,6 +56,14 @@ class NotRunItem(CheckItem):
         pytest.fail(self.problem, pytrace=False)
 
 
+class IdleItem(CheckItem):
+    """A target that supports none of the artifacts: skipped, since that is no failure and no pass."""
+
+    def setup(self) -> None:
+        """Raises pytest's skip."""
+        pytest.skip(self.problem)
+
+
 class BundleCollector(pytest.File):
     """A bundle, whose tests are known once it has been verified.
 
@@ -68,7 +76,7 @@ class BundleCollector(pytest.File):
         Raises:
             pytest.UsageError: the bundle or an option is not what it must be.
         """
-        from pocketvae.benchmarks import declined_lines, verify_bundle
+        from pocketvae.benchmarks import declined_lines, idle, verify_bundle
         from pocketvae.cli.arguments import shown_targets
         from pocketvae.errors import PocketVaeError
 
@@ -86,6 +94,9 @@ class BundleCollector(pytest.File):
         if not result.checks and not result.not_run:
             # Without any test pytest would pass.
             yield self._item(NotRunItem, f"{result.bundle}::runs", f"not run: {'; '.join(declined_lines(result))}")
+            return
+        for item in idle(result):
+            yield self._item(IdleItem, f"{_name(item)}::runs", f"nothing ran on {item.target}: {item.reason}")
 
     def _item(self, kind: type[CheckItem], name: str, problem: str) -> CheckItem:
         item: CheckItem = kind.from_parent(self, name=name)

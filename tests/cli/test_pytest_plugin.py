@@ -6,6 +6,10 @@ import sys
 
 import pytest
 
+from pocketvae.benchmarks.parity import verify as verify_module
+from pocketvae.benchmarks.targets import make_target
+from tests.picky_target import PickyTarget
+
 # Nothing that keeps files, changes this process, or tells of what was imported before.
 ABSENT = ("cacheprovider", "faulthandler", "threadexception", "unraisableexception", "warnings")
 OPTIONS = ("--import-mode=importlib", *(word for name in ABSENT for word in ("-p", f"no:{name}")))
@@ -64,6 +68,16 @@ def test_a_bundle_of_which_a_target_supports_nothing_is_an_error(tmp_path, bundl
     assert re.search("not run: (tflm: left out decoder.float32.onnx, encoder.float32.onnx|tflite-micro is not)", text)
     assert " failed" not in text
     assert "1 error in " in text
+
+
+def test_a_target_that_supports_nothing_beside_others_is_skipped_and_says_why(tmp_path, bundles, monkeypatch):
+    target = PickyTarget()
+    monkeypatch.setattr(verify_module, "make_target", lambda name: target if name == "picky" else make_target(name))
+    bundle = bundles.make_bundle(tmp_path / "b")
+    code, text = run_pytest(tmp_path, "-rs", "--pocketvae", bundle, "--pocketvae-targets", "host,picky")
+    assert code == 0, text
+    assert "nothing ran on picky: it runs no ONNX" in text
+    assert ", 1 skipped in " in text
 
 
 def test_they_stand_beside_other_tests_and_can_be_chosen(tmp_path, bundles):
