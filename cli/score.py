@@ -181,12 +181,8 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
         raise DataError(f"{arguments.calibration} does not exist: create it from normal {plural} with --calibrate")
     calibration = decode(Calibration, arguments.calibration.read_bytes(), str(arguments.calibration))
     calibration.check_bundle(bundle, chosen)
-    if calibration.pools_noise(bundle.vae):
-        terminal.warn(
-            "the calibration is older, and its elbo and reconstruction have one noise for all channels: calibrate again"
-        )
-    if models.choice(arguments).precision is not calibration.precision:
-        terminal.warn(f"the thresholds were fitted with {calibration.precision}: calibrate with the same --precision")
+    for difference in calibration.differences(bundle.vae, models.choice(arguments).precision):
+        terminal.warn(difference)
     with contextlib.ExitStack() as stack:
         # Both sources are read before anything is computed with either.
         sources = [

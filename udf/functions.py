@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from pocketvae.apps.compression.codec import decoded_items
 from pocketvae.apps.generation.reconstruct import reconstruct as reconstruct_items
 from pocketvae.apps.latents_file import encode_images
 from pocketvae.documents import decode as read_document
-from pocketvae.errors import DataError, SpecError
+from pocketvae.errors import DataError, DataWarning, SpecError
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.normalization import for_user
 from pocketvae.spec import Format, Precision, parse_choice
@@ -208,10 +209,11 @@ class _Score(BatchFunction):
 
     def _results(self, bundle: ModelBundle, cells: Sequence[Any], labels: Any) -> Results:
         fitted = self.calibration
+        fitted.check_bundle(bundle, self.chosen)  # It may be another than where this was made, or exported again since.
         features = image_features(bundle, self._items(bundle, cells, labels), self.choice, fitted.sampling)
         found = scores(features, bundle.vae, fitted.noise_scale, fitted.density, fitted.offset)
-        anomalous = found[self.chosen] > fitted.thresholds[self.chosen]
-        return {**{str(kind): values for kind, values in found.items()}, "anomalous": anomalous}
+        results: Results = {str(kind): values for kind, values in found.items()}
+        return {**results, "anomalous": found[self.chosen] > fitted.thresholds[self.chosen]}
 
 
 def encode(
@@ -290,7 +292,7 @@ def score(
         format: See `encode`.
 
     Raises:
-        ManifestError: the calibration is of another bundle.
+        ManifestError: the calibration is of another bundle; where the function runs, that bundle is another.
         SpecError: a name is unknown.
         DataError: there is no such calibration.
     """
@@ -302,6 +304,8 @@ def score(
     check_score(chosen, models.vae, has_scorer=models.scoring is not None)
     fitted.check_bundle(models, chosen)
     common = _common(bundle, column, keep, label_column, _choice(precision, format))
+    for difference in fitted.differences(models.vae, common["choice"].precision):
+        warnings.warn(difference, DataWarning, stacklevel=2)
     return _Score(**common, calibration=fitted, chosen=chosen)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,18 +15,20 @@ from pocketvae.apps.anomaly.offsets import OffsetDensity, fit_offsets
 from pocketvae.apps.anomaly.scores import NormalDensity, ScoreKind, fit_density, score_kinds, scores
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.compression.codec_tables import decoder_id
+from pocketvae.apps.compression.stream import ID_BYTES
 from pocketvae.apps.sources import SourceImages
 from pocketvae.errors import DataError, ManifestError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.conformal import check_rate, conformal_threshold, needed_items
 from pocketvae.progress import ProgressCallback, ignore_progress
-from pocketvae.spec import STRICT, Precision
+from pocketvae.spec import STRICT, Component, Precision
 from pocketvae.vae_spec import DataKind, VaeSpec
 
 # 4: without a `noise_scale`, likelihoods have the noise of each channel.
 # 5: names of columns, and the rate.
-SCHEMA_VERSION = 5
+# 6: the encoder.
+SCHEMA_VERSION = 6
 
 
 def _of_items(document: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +43,9 @@ class Calibration:
 
     Attributes:
         bundle: Name of the bundle's model.
-        decoder: Identifies the model, see `decoder_id`, hexadecimal.
+        decoder: Identifies the decoder, see `decoder_id`, hexadecimal.
+        encoder: Identifies the encoder, see `encoder_id`, hexadecimal; None in files before version 6, which are taken
+            for any encoder behind the decoder.
         precision: Precision of the encoder and decoder that it was fitted with.
         samples: L, latents per item.
         seed: Seed of their noise.
@@ -64,6 +70,7 @@ class Calibration:
     schema_version: int = SCHEMA_VERSION
     bundle: str
     decoder: str
+    encoder: str | None = None
     precision: Precision
     samples: int
     seed: int
@@ -98,10 +105,16 @@ class Calibration:
         Raises:
             ManifestError: the bundle holds another model, or a threshold is missing.
         """
-        if decoder_id(bundle).hex() != self.decoder:
+        decoder, encoder = decoder_id(bundle).hex(), encoder_id(bundle).hex()
+        if decoder != self.decoder:
             raise ManifestError(
                 f"the calibration was fitted to {self.bundle!r} ({self.decoder}), but the bundle is "
-                f"{bundle.manifest.name!r} ({decoder_id(bundle).hex()}): calibrate this bundle"
+                f"{bundle.manifest.name!r} ({decoder}): calibrate this bundle"
+            )
+        if self.encoder is not None and encoder != self.encoder:
+            raise ManifestError(
+                f"the calibration was fitted to the encoder {self.encoder}, but that of {bundle.manifest.name!r} is "
+                f"another behind the same decoder ({encoder}): calibrate this bundle"
             )
         missing = [
             kind
@@ -115,6 +128,27 @@ class Calibration:
         if missing or lacks_noise:
             names = ", ".join(missing) or "noise_scale"
             raise ManifestError(f"the calibration does not hold what this bundle needs ({names}): calibrate it again")
+
+    def differences(self, vae: VaeSpec, precision: Precision) -> Iterator[str]:
+        """Yields a sentence on each way in which the scores of a precision are others than those of the thresholds."""
+        if self.pools_noise(vae):
+            yield (
+                "the calibration is older, and its elbo and reconstruction have one noise for all channels: calibrate "
+                "again"
+            )
+        if precision is not self.precision:
+            yield f"the thresholds were fitted with {self.precision}: calibrate with the same --precision"
+
+
+def encoder_id(bundle: ModelBundle) -> bytes:
+    """Identifies what a bundle's encoders compute, in any precision and format: by their goldens, see `decoder_id`.
+
+    Raises:
+        ManifestError: the bundle has no encoder.
+    """
+    golden = bundle.manifest.golden(Component.ENCODER)
+    hashes = [*golden.inputs.values(), *golden.outputs.values()]
+    return hashlib.sha256(" ".join(record.sha256 for record in hashes).encode()).digest()[:ID_BYTES]
 
 
 def calibrate(
@@ -159,6 +193,7 @@ def calibrate(
     return Calibration(
         bundle=bundle.manifest.name,
         decoder=decoder_id(bundle).hex(),
+        encoder=encoder_id(bundle).hex(),
         precision=choice.precision,
         samples=sampling.samples,
         seed=sampling.seed,

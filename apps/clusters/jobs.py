@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -24,9 +25,11 @@ from pocketvae.blocks.plan import SKIPPED, Arrays, Block, Compute
 from pocketvae.blocks.storage import Storage, is_address
 from pocketvae.blocks.work_folder import Place
 from pocketvae.data.item_files import ItemFile
-from pocketvae.errors import DataError
+from pocketvae.documents import encode
+from pocketvae.errors import DataError, ManifestError
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.models.model_bundle import open as open_models
+from pocketvae.system.files import sha256_bytes
 from pocketvae.system.temporary import temporary_directory
 
 NAME, LABEL, BEYOND = "name", "label", "beyond"
@@ -36,15 +39,41 @@ LATENTS, CLASSES = "input-latents.npy", "input-labels.npy"
 Z_MEAN, Z_LOG_VAR, FAR = "z_mean", "z_log_var", "far"
 
 
-@contextlib.contextmanager
-def opened_bundle(place: str) -> Iterator[ModelBundle]:
-    """Yields a bundle of a folder, or of an address, from where it is copied to this machine first."""
-    if not is_address(place):
-        with open_models(place) as bundle:
+@dataclass(frozen=True, kw_only=True)
+class BundlePlace:
+    """Where workers find the bundle of the command.
+
+    Attributes:
+        place: The bundle's folder, or its address.
+        sha256: Of its manifest, see `manifest_sha256`.
+    """
+
+    place: str
+    sha256: str
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[ModelBundle]:
+        """Yields the bundle; from an address it is copied to this machine first.
+
+        Raises:
+            ManifestError: it is not a bundle, or another than the command's.
+        """
+        with contextlib.ExitStack() as stack:
+            folder: str | Path = self.place
+            if is_address(self.place):
+                folder = Storage(self.place).fetch(stack.enter_context(temporary_directory()))
+            bundle = stack.enter_context(open_models(folder))
+            if manifest_sha256(bundle) != self.sha256:
+                raise ManifestError(
+                    f"the bundle at {self.place} must be the one that the command opened, but its manifest is another: "
+                    f"it was exported again since, or this machine has another one there"
+                )
             yield bundle
-        return
-    with temporary_directory() as folder, open_models(Storage(place).fetch(folder)) as bundle:
-        yield bundle
+
+
+def manifest_sha256(bundle: ModelBundle) -> str:
+    """Returns the SHA-256 of a bundle's manifest, which holds the hashes of its files, as it was when it was opened."""
+    return sha256_bytes(encode(bundle.manifest).encode())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +81,13 @@ class ItemJob(ABC):
     """Something that is computed of the items of a source.
 
     Attributes:
-        bundle: The bundle's folder, or its address.
+        bundle: Where the bundle is.
         source: The source.
         choice: Which artifacts to use.
         label: One class for all; by default each item's own.
     """
 
-    bundle: str
+    bundle: BundlePlace
     source: Source
     choice: Choice
     label: int | None = None
@@ -66,7 +95,7 @@ class ItemJob(ABC):
     @contextlib.contextmanager
     def open(self) -> Iterator[Compute]:
         """See `Job.open`."""
-        with opened_bundle(self.bundle) as bundle, at_hand(self.source, bundle.vae) as source:
+        with self.bundle.opened() as bundle, at_hand(self.source, bundle.vae) as source:
             yield partial(self._of_block, bundle, open_reader(source, bundle.vae))
 
     def _of_block(self, bundle: ModelBundle, reader: Reader, block: Block) -> Arrays:
@@ -130,17 +159,17 @@ class GenerateJob:
     """Items of the prior.
 
     Attributes:
-        bundle: The bundle's folder, or its address.
+        bundle: Where the bundle is.
         request: All of them.
     """
 
-    bundle: str
+    bundle: BundlePlace
     request: GenerateRequest
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Compute]:
         """See `Job.open`."""
-        with opened_bundle(self.bundle) as bundle:
+        with self.bundle.opened() as bundle:
             yield partial(self._of_block, bundle)
 
     def _of_block(self, bundle: ModelBundle, block: Block) -> Arrays:
@@ -152,13 +181,13 @@ class DecodeJob:
     """What the decoder makes of latents.
 
     Attributes:
-        bundle: The bundle's folder, or its address.
+        bundle: Where the bundle is.
         place: Where the latents are, `[N, D] float32` in `LATENTS`.
         has_labels: Whether labels are there, `[N] int32` in `CLASSES`.
         choice: Which decoder to use.
     """
 
-    bundle: str
+    bundle: BundlePlace
     place: Place
     has_labels: bool
     choice: Choice
@@ -167,7 +196,7 @@ class DecodeJob:
     def open(self) -> Iterator[Compute]:
         """See `Job.open`."""
         labels = ItemFile(self.place.opened(CLASSES)) if self.has_labels else None
-        with opened_bundle(self.bundle) as bundle:
+        with self.bundle.opened() as bundle:
             yield partial(self._of_block, bundle, ItemFile(self.place.opened(LATENTS)), labels)
 
     def _of_block(self, bundle: ModelBundle, latents: ItemFile, labels: ItemFile | None, block: Block) -> Arrays:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pocketvae.apps.clusters.jobs import BundlePlace, manifest_sha256
 from pocketvae.apps.clusters.reading import Reader, Source, at_hand, first_sound, needs_unpacking, open_reader, unpack
 from pocketvae.apps.image_output import check_space
 from pocketvae.apps.sources import SourceImages
@@ -18,13 +19,11 @@ from pocketvae.blocks.plan import Arrays, Block, Job, block_items, plan
 from pocketvae.blocks.sharing import shared, work_folder
 from pocketvae.blocks.storage import Storage, is_address
 from pocketvae.blocks.work_folder import WorkFolder, WorkManifest
-from pocketvae.bundle.manifest import MANIFEST_NAME
 from pocketvae.data.embedded import ECG, MNIST
 from pocketvae.errors import DataError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.progress import ProgressCallback, ignore_progress
-from pocketvae.system.files import sha256_file
 from pocketvae.vae_spec import DataKind, VaeSpec
 from pocketvae.version import VERSION
 
@@ -65,9 +64,10 @@ class Run:
         return self.out.with_name(f"{self.out.name}{SKIPPED_ENDING}")
 
     @property
-    def models(self) -> str:
-        """The bundle's folder or address, as workers open it."""
-        return self.address or str(self.bundle.path.absolute())
+    def models(self) -> BundlePlace:
+        """The bundle as workers open it."""
+        place = self.address or str(self.bundle.path.absolute())
+        return BundlePlace(place=place, sha256=manifest_sha256(self.bundle))
 
     @contextlib.contextmanager
     def work_folder(self, input: str) -> Iterator[WorkFolder]:
@@ -83,7 +83,7 @@ class Run:
         manifest = WorkManifest(
             command=self.command,
             pocketvae=VERSION,
-            model=sha256_file(self.bundle.path / MANIFEST_NAME),
+            model=manifest_sha256(self.bundle),
             input=input,
             options=dict(self.options),
             block_items=block_items(item_bytes(vae)),

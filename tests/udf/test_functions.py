@@ -1,8 +1,10 @@
+import json
 import pickle
 import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from textwrap import dedent
 
@@ -15,7 +17,7 @@ import pocketvae
 from pocketvae import udf
 from pocketvae.blocks.cluster import Cluster, connected
 from pocketvae.cli.main import main
-from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.errors import DataError, DataWarning, ManifestError, SpecError
 from pocketvae.udf.opened import opened
 from pocketvae.vae_spec import Condition, DataKind, VaeSpec, vector_latent
 
@@ -466,3 +468,30 @@ def test_a_bundle_that_was_exported_again_is_opened_again(tmp_path, bundles):
     second = opened(path)
     assert (first.vae.data, second.vae.data) == (DataKind.IMAGE, DataKind.VECTOR)
     assert opened(path) is second
+
+
+def test_a_score_of_another_bundle_than_its_calibration_is_refused_where_it_runs(
+    tmp_path, bundles, place, frame, monkeypatch
+):
+    path = bundles.make_bundle(tmp_path / "b")
+    function = udf.score(path, place / "n.json")
+    assert 0 < function.pandas(frame)["anomalous"].sum() < COUNT
+    shutil.rmtree(path)
+    weights = bundles._weights()
+    with monkeypatch.context() as patch:
+        patch.setattr(bundles, "_weights", lambda: {**weights, "decoder": 3 * weights["decoder"]})
+        bundles.make_bundle(path)
+    for made in (function, pickle.loads(pickle.dumps(function))):
+        with pytest.raises(ManifestError, match="the calibration was fitted to 'tiny' .*: calibrate this bundle"):
+            made.pandas(frame)
+
+
+def test_another_precision_than_that_of_the_calibration_is_told(place, tmp_path):
+    found = json.loads((place / "n.json").read_text())
+    (tmp_path / "n.json").write_text(json.dumps(found | {"precision": "int8"}))
+    with pytest.warns(DataWarning, match="fitted with int8: calibrate with the same --precision") as told:
+        udf.score(place / "b", tmp_path / "n.json")
+    assert told[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        udf.score(place / "b", place / "n.json")

@@ -6,6 +6,7 @@ import pytest
 
 import pocketvae
 from pocketvae.apps import (
+    Calibration,
     Choice,
     Sampling,
     SourceImages,
@@ -14,6 +15,7 @@ from pocketvae.apps import (
 )
 from pocketvae.apps.anomaly.scores import ScoreKind, scores
 from pocketvae.cli.main import main
+from pocketvae.documents import decode, encode
 from pocketvae.errors import ManifestError
 from pocketvae.fields import Channel
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
@@ -70,7 +72,7 @@ def test_an_older_calibration_gives_the_scores_that_it_was_fitted_to(signals, tm
     command = ["score", str(signals), "normal.npy", "--calibration", "c.json", "--quiet"]
     assert main([*command, "--calibrate"]) == 0
     found = json.loads((tmp_path / "c.json").read_text())
-    assert (found["schema_version"], found["noise_scale"]) == (5, None)
+    assert (found["schema_version"], found["noise_scale"]) == (6, None)
 
     def nats():
         assert main([*command, "--csv", "s.csv", "--force"]) == 0
@@ -92,3 +94,22 @@ def test_a_calibration_without_a_noise_is_only_for_channels_that_say_theirs(bund
         ManifestError, match=r"does not hold what this bundle needs \(noise_scale\): calibrate it again"
     ):
         replace(calibration, noise_scale=None).check_bundle(bundle)
+
+
+def test_a_calibration_is_of_one_encoder_and_older_ones_of_any(tmp_path, monkeypatch, bundles):
+    weights = bundles._weights()
+    monkeypatch.setattr(bundles, "_weights", lambda: {**weights, "mean": 3 * weights["mean"]})
+    changed = bundles.make_bundle(tmp_path / "changed")
+    monkeypatch.undo()
+    items = source(np.random.default_rng(0).integers(0, 256, (40, 6, 6, 1), np.uint8))
+    with pocketvae.open(bundles.make_bundle(tmp_path / "b")) as own, pocketvae.open(changed) as other:
+        fitted = calibrate(
+            own, items, items, normal="x", choice=Choice(), sampling=Sampling(samples=1), false_positive_rate=0.1
+        )
+        fitted.check_bundle(own)
+        with pytest.raises(ManifestError, match=r"that of 'tiny' is another behind the same decoder \([0-9a-f]{8}\)"):
+            fitted.check_bundle(other)
+        # Files before version 6 do not say which encoder.
+        older = json.loads(encode(fitted)) | {"schema_version": 5}
+        del older["encoder"]
+        decode(Calibration, json.dumps(older).encode(), "c.json").check_bundle(other)

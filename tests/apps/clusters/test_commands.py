@@ -1,3 +1,4 @@
+import contextlib
 import os
 import shutil
 import sys
@@ -132,6 +133,35 @@ def test_an_interrupted_folder_of_images_goes_on_with_what_was_computed(computed
     assert run(words, outputs, "there", "--cluster", "local", "--resume") == here
     assert computed == [0, 1]
     assert not list(tmp_path.glob("*unfinished*"))
+
+
+@pytest.mark.parametrize("command", ["encode", "score", "reconstruct", "generate"])
+def test_workers_with_another_bundle_at_the_path_refuse_to_work(
+    computed, bundles, items, tmp_path, monkeypatch, capsys, command
+):
+    monkeypatch.chdir(tmp_path)
+    bundles.make_bundle(tmp_path / "b")
+    np.save("x.npy", items)
+    np.savez("x.npz", images=items)
+    calibrate = ["score", "b", "x.npy", "--calibrate", "--calibration", "n.json", "--quiet"]
+    assert main(calibrate) == 0
+    weights = bundles._weights()
+    with monkeypatch.context() as patch:
+        patch.setattr(bundles, "_weights", lambda: {**weights, "mean": 3 * weights["mean"]})
+        bundles.make_bundle(tmp_path / "new")
+
+    def exported_again(cluster):
+        # As while Ray starts.
+        shutil.move("b", "old")
+        shutil.move("new", "b")
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(sharing, "connected", exported_again)
+    words, _ = COMMANDS[command]
+    words = [word.replace("OUT", "out") for word in words]
+    assert main([*words, "--cluster", "local", "--quiet"]) == 2
+    assert "the one that the command opened, but its manifest is another" in capsys.readouterr().err
+    assert not list(tmp_path.glob("out.???"))
 
 
 def test_what_is_computed_already_needs_no_space_again(computed, run, tmp_path, monkeypatch):
