@@ -17,7 +17,7 @@ from pocketvae.data.recording_folders import anomalous_files, names_folders
 from pocketvae.data.row_numbers import RowNumbers, joined
 from pocketvae.data.rows import BLOCK_ROWS, Collector, FileRows, InMemory, OnDisk, Rows, blocks, part_of
 from pocketvae.data.tables import at_row
-from pocketvae.data.time_steps import TimeSteps
+from pocketvae.data.time_steps import TimeSteps, is_other_rate
 from pocketvae.data.time_tables import TimeTable, time_tables
 from pocketvae.errors import DataError
 from pocketvae.parsing import names_as_word, shortened
@@ -25,8 +25,6 @@ from pocketvae.parsing import names_as_word, shortened
 Flags = npt.NDArray[np.bool_]
 TABLES, SOUNDS = (".csv", ".parquet"), (".flac", ".ogg", ".wav")
 SUFFIXES = (*TABLES, *SOUNDS, ".npy")
-# How far a rate may be off between two recordings.
-_OTHER_RATE = 0.02
 # Files of more bytes than this together are not kept in memory.
 LARGE_BYTES = 128 << 20
 
@@ -53,6 +51,11 @@ class Recording:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def place(self) -> str:
+        """Its name and, behind a gap, where it begins, for messages."""
+        return f"{self.name} from time step {self.first} on" if self.first else self.name
 
 
 def is_recording(path: Path) -> bool:
@@ -218,7 +221,6 @@ def _of_table(path: Path, wanted: Wanted, collector: Collector, most_rows: int) 
         values = _without_missing(values, path, wanted, names, numbers)
         return [Recording(name=path.name, values=values, channels=names, truth=truth)]
     parts = steps.parts()
-    rate_hz = steps.rate_hz(*max(parts, key=lambda part: part[1] - part[0]))
     return [
         Recording(
             name=path.name,
@@ -228,7 +230,7 @@ def _of_table(path: Path, wanted: Wanted, collector: Collector, most_rows: int) 
             first=first,
             truth=None if truth is None else truth[first:last],
         )
-        for first, last in parts
+        for (first, last), rate_hz in zip(parts, steps.rates_hz(parts), strict=True)
     ]
 
 
@@ -316,9 +318,9 @@ def _check_one_rate(parts: Sequence[Recording]) -> None:
     known = [part for part in parts if part.rate_hz is not None]
     for part in known[1:]:
         first = known[0]
-        if part.rate_hz and first.rate_hz and abs(part.rate_hz / first.rate_hz - 1) > _OTHER_RATE:
+        if part.rate_hz and first.rate_hz and is_other_rate(part.rate_hz, first.rate_hz):
             raise DataError(
-                f"recordings must have one rate: {first.name} has {first.rate_hz:.6g} Hz and {part.name} "
+                f"recordings must have one rate: {first.place} has {first.rate_hz:.6g} Hz and {part.place} "
                 f"{part.rate_hz:.6g} Hz: resample one"
             )
 

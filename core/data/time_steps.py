@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,21 @@ from pocketvae.errors import DataError
 Times = npt.NDArray[np.float64]
 # How many usual steps a gap is more than.
 _GAP = 1.5
-# How many steps a rate is taken from, and how far it may be off within a recording.
+# How many steps a rate is taken from, and how far it may be off from one such block to another.
 _BLOCK, _UNSTEADY = 16, 0.1
 _RUN = _BLOCK // 2
+# Means of more steps are closer: how far one may be off that of its part, and how far that of a part may be off others.
+_LONG, _DRIFT, _OTHER_RATE = 64, 0.03, 0.02
 FEWEST_TIMES = 3
+# As many rows with the time of the row before, and such a share of them, are no rows that were written twice.
+_MANY_EQUAL, _OFTEN_EQUAL = 3, 0.1
 # Of so many steps the usual one is taken.
 _MOST_COMPARED = 1 << 20
+
+
+def is_other_rate(rate_hz: float, expected_hz: float) -> bool:
+    """Whether a rate differs from another by more than clocks of sensors do."""
+    return abs(rate_hz / expected_hz - 1) > _OTHER_RATE
 
 
 class TimeSteps:
@@ -63,8 +72,12 @@ class TimeSteps:
         """Whether they say how fast they follow one another."""
         return self._has_times and len(self.numbers) >= FEWEST_TIMES
 
-    def rate_hz(self, first: int, last: int) -> float:
-        """Returns the mean rate from one step on, before another."""
+    def rates_hz(self, parts: Sequence[tuple[int, int]]) -> list[float]:
+        """Returns the mean rate of each part: of one too short for a mean of its own, that of the longest."""
+        longest_hz = self._rate_hz(*max(parts, key=_length))
+        return [self._rate_hz(*part) if _length(part) > _LONG else longest_hz for part in parts]
+
+    def _rate_hz(self, first: int, last: int) -> float:
         return (last - 1 - first) / float(self._at(last - 1, last)[0] - self._at(first, first + 1)[0])
 
     def parts(self) -> list[tuple[int, int]]:
@@ -88,6 +101,9 @@ class TimeSteps:
         before_s = 0.0
         for first, last in parts:
             before_s = self._checked_rate_s(first, last, before_s)
+        usual_s = 1 / self._rate_hz(*max(parts, key=_length))
+        for first, last in parts:
+            self._check_mean(first, last, usual_s)
         return parts
 
     def _at(self, first: int, last: int) -> Times:
@@ -109,10 +125,8 @@ class TimeSteps:
     def _check_rises(self, first: int, steps_s: Times) -> None:
         late = np.flatnonzero(steps_s <= 0)
         if len(late):
-            step_s = float(steps_s[late[0]])
-            way = "sort the rows; local times need their offset (+02:00) where summer time ends"
-            found = f"a step of {step_s:g} s: {way}" if step_s else "the time of the row before: remove one of them"
             row = self.numbers[first + late[0] + 1]
+            found = _backwards(steps_s[late[0] :])
             raise DataError(f"{at_row(self._path, row)}: time must rise from row to row, got {found}")
 
     def _checked_rate_s(self, first: int, last: int, before_s: float) -> float:
@@ -142,8 +156,59 @@ class TimeSteps:
                 break
         return before_s
 
+    def _check_mean(self, first: int, last: int, usual_s: float) -> None:
+        """Checks that one part has the rate of the longest, and has it from its beginning to its end.
+
+        A time may be late by up to half a step where a logger was busy or rounded it: that is less than one step from
+        the first to the last of a mean.
+
+        Raises:
+            DataError: it has another, or drifts away.
+        """
+        steps = last - 1 - first
+        if steps < _RUN:
+            return
+        step_s = 1 / self._rate_hz(first, last)
+        if abs(step_s / usual_s - 1) > min(max(_OTHER_RATE, 1 / steps), _UNSTEADY):
+            raise self._unsteady(first, f"{usual_s:.4g} s in the longest part without a gap", step_s)
+        # The last block takes the rest.
+        marks = np.append(first + np.arange(max(1, steps // _LONG)) * _LONG, last - 1)
+        steps_s = np.diff(self._times_of(marks)) / np.diff(marks)
+        drifting = np.flatnonzero(np.abs(steps_s / step_s - 1) > _DRIFT)
+        if len(drifting):
+            at = int(drifting[0])
+            raise self._unsteady(int(marks[at]), f"{step_s:.4g} s on the whole", float(steps_s[at]))
+
+    def _times_of(self, steps: npt.NDArray[np.int64]) -> Times:
+        """Returns when some steps were, which are in their order."""
+        begins = range(int(steps[0]), int(steps[-1]) + 1, BLOCK_ROWS)
+        places = np.split(steps, np.searchsorted(steps, begins[1:]))
+        return np.concatenate(
+            [self._at(begin, begin + BLOCK_ROWS)[own - begin] for begin, own in zip(begins, places, strict=True)]
+        )
+
     def _unsteady(self, step: int, usual: str, step_s: float) -> DataError:
         return DataError(
             f"{at_row(self._path, self.numbers[step])}: the rate must be steady, got a time step every {usual} and "
             f"every {step_s:.4g} s here: resample it, or split it by rate"
         )
+
+
+def _length(part: tuple[int, int]) -> int:
+    return part[1] - part[0]
+
+
+def _backwards(steps_s: Times) -> str:
+    """Returns what is wrong with steps of which the first does not rise, and what to do about it."""
+    if steps_s[0]:
+        return (
+            f"a step of {steps_s[0]:g} s: sort the rows; local times need their offset (+02:00) where summer time ends"
+        )
+    equal = int((steps_s == 0).sum())
+    if equal < _MANY_EQUAL or equal < _OFTEN_EQUAL * len(steps_s):
+        return "the time of the row before: remove one of them"
+    return (
+        f"the time of the row before, here and in {equal - 1} of the next {len(steps_s) - 1} rows: the clock is too "
+        f"coarse, so write times with more digits, or leave their column out of the file, without which neither gaps "
+        f"nor the rate are checked"
+    )

@@ -22,6 +22,7 @@ from pocketvae.data.items import random_indices
 from pocketvae.data.recording_folders import classes_of, names_folders, numbers_of
 from pocketvae.data.recordings import SUFFIXES, Recording, Wanted, is_recording, read_recordings
 from pocketvae.data.tables import read_table
+from pocketvae.data.time_steps import is_other_rate
 from pocketvae.data.timeline import Timeline
 from pocketvae.data.window_values import Values, WindowValues, held, selected, value_blocks
 from pocketvae.data.windows import (
@@ -43,8 +44,6 @@ MIN_ITEMS = 32
 _SPLIT_SEED = 0
 _HELD_OUT_FRACTION = 0.1
 _FORMS = ".npz or .npy file"
-# How far a rate may be off that of the training data: clocks of sensors are that bad.
-_OTHER_RATE = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,11 +252,6 @@ def _labels(
     return classes, np.array(numbers_of(names, classes), np.int32)[timeline.recordings]
 
 
-def is_other_rate(rate_hz: float, expected_hz: float) -> bool:
-    """Whether a rate differs from another by more than clocks do."""
-    return abs(rate_hz / expected_hz - 1) > _OTHER_RATE
-
-
 def _check_rate(recordings: Sequence[Recording], vae: VaeSpec, windowing: Windowing) -> None:
     """Checks that recordings have the rate of those that a model was trained on, or of those that it had before.
 
@@ -270,7 +264,7 @@ def _check_rate(recordings: Sequence[Recording], vae: VaeSpec, windowing: Window
     for recording in recordings:
         if recording.rate_hz and expected_hz and is_other_rate(recording.rate_hz, expected_hz):
             raise DataError(
-                f"recordings must have the rate {whose}, {expected_hz:.6g} Hz, but {recording.name} has "
+                f"recordings must have the rate {whose}, {expected_hz:.6g} Hz, but {recording.place} has "
                 f"{recording.rate_hz:.6g} Hz: resample it"
             )
 
