@@ -68,6 +68,10 @@ def _check_options(arguments: argparse.Namespace) -> None:
         raise SpecError("--fit-steps only applies to --fit: leave it out")
     if arguments.lossless and arguments.label is not None:
         raise SpecError("a lossless file holds pixels but no labels: leave out --label")
+    if arguments.lossless and arguments.resize:
+        raise SpecError(
+            "--lossless keeps every pixel, which scaling changes: leave out --resize, or scale images first"
+        )
 
 
 def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, terminal: Terminal) -> str:
@@ -105,11 +109,13 @@ def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, te
         load_items,
         load_tables,
     )
+    from pocketvae.data.image_files import check_whole_numbers
     from pocketvae.system.files import check_output
 
     check_output(arguments.out, force=arguments.force)
     if arguments.lossless:
         check_lossless(bundle.vae)
+        check_whole_numbers(Path(arguments.images))
     tables = load_tables(path)
     if clusters.is_asked(arguments):
         return _compress_on_cluster(bundle, arguments, tables, terminal)

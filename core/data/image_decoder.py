@@ -22,6 +22,10 @@ FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
 LARGEST_PIXELS = 1 << 26
 _GREY_MODES = ("1", "L")
 _COLOUR_MODES = ("P", "PA", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+_GREY_SCALES = {"L;2": 85, "L;4": 17}
+_TRANSPARENT = "has transparent pixels: flatten it onto a background first"
+# Tags of a TIFF file that say that a page is a smaller copy of another one.
+_SUBFILE, _OLD_SUBFILE = 254, 255
 # Tags of a TIFF file that say where its pixels are and what they mean (TIFF 6.0).
 _PIXEL_TAGS = {256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338, 339, 530}
 
@@ -127,19 +131,55 @@ def _examine(file: str | Path, *, pixels: bool) -> tuple[ImageReport, Pixels | N
         # Pillow converts 16-bit and float pixels by clipping them to 0..255: most would become white, or all black.
         if mode not in (*_GREY_MODES, *_COLOUR_MODES):
             raise _WrongKindError(f"must have 8 bits per channel, got the mode {mode}: convert it first")
+        _check_is_one(image)
         report = ImageReport(width=width, height=height, channels=1 if mode in _GREY_MODES else 3)
         return report, _pixels(image) if pixels else None, str(image.format)
 
 
+def _check_is_one(image: Any) -> None:
+    """Refuses files of several images, of which Pillow would give the first alone.
+
+    The pictures behind a JPEG's first one are previews and depths that cameras make of it, and do not count.
+    """
+    if image.format == "MPO" or not getattr(image, "is_animated", False):
+        return
+    count, what = (_pages(image), "pages") if image.format == "TIFF" else (image.n_frames, "frames")
+    if count > 1:
+        raise _WrongKindError(
+            f"has {count} {what}, but an image must be one: save each as a file of its own, for instance by ImageMagick"
+        )
+
+
+def _pages(image: Any) -> int:
+    """Returns the number of pages of a TIFF file, without smaller copies of the first."""
+    count = 1
+    for number in range(1, image.n_frames):
+        image.seek(number)
+        tags = image.tag_v2
+        count += not (tags.get(_SUBFILE, 0) & 1 or tags.get(_OLD_SUBFILE, 0) == 2)
+    image.seek(0)
+    return count
+
+
 def _pixels(image: Any) -> Pixels:
     if image.mode in _GREY_MODES:
-        return np.asarray(image.convert("L"))[..., None]
+        return _grey_pixels(image)
     if "A" in image.getbands() or "transparency" in image.info:
         rgba = np.asarray(image.convert("RGBA"))
         if rgba[..., 3].min() < 255:
-            raise _WrongKindError("has transparent pixels: flatten it onto a background first")
+            raise _WrongKindError(_TRANSPARENT)
         return np.ascontiguousarray(rgba[..., :3])
     return np.asarray(image.convert("RGB"))
+
+
+def _grey_pixels(image: Any) -> Pixels:
+    # Of 2 and 4 bits Pillow scales the pixels, but not the value that is transparent.
+    scale = _GREY_SCALES.get(image.tile[0][3], 1) if image.format == "PNG" and image.tile else 1
+    pixels = np.asarray(image.convert("L"))[..., None]
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int) and (pixels == scale * transparent).any():
+        raise _WrongKindError(_TRANSPARENT)
+    return pixels
 
 
 def _matters(warning: warnings.WarningMessage) -> bool:

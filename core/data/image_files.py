@@ -15,7 +15,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.array_files import NpzReader, open_npz, read_npy
+from pocketvae.data.array_files import NpzReader, open_npz, read_header, read_npy
 from pocketvae.errors import DataError
 from pocketvae.numerics.pixels import to_pixels
 from pocketvae.parsing import shortened
@@ -76,6 +76,36 @@ def read_source(path: Path) -> tuple[RawImages, RawImages | None]:
     if path.suffix == ".npy":
         return _read_npy(path), None
     return _read_idx_pair(path), None
+
+
+def check_whole_numbers(path: Path) -> None:
+    """Checks, by the header, that the images of an array file are whole numbers, which pixels keep as they are.
+
+    Raises:
+        DataError: they are floats, which `read_source` rounds to 8 bits.
+    """
+    if path.suffix not in (".npy", ".npz") or not path.is_file():
+        return
+    try:
+        dtype = _dtype_of_images(path)
+    except (ValueError, OSError):
+        return  # Reading it says what is wrong.
+    if dtype is not None and dtype.kind == "f":
+        raise DataError(
+            f"{path} holds {dtype}, which would be rounded to 8 bits: leave out --lossless, or save pixels as uint8"
+        )
+
+
+def _dtype_of_images(path: Path) -> np.dtype[Any] | None:
+    if path.suffix == ".npy":
+        with path.open("rb") as file:
+            return read_header(file).dtype
+    with open_npz(path) as archive:
+        key = next((key for key in TRAIN_KEYS if key in archive.names), None)
+        if key is None:
+            return None
+        with archive.opened(key) as file:
+            return read_header(file).dtype
 
 
 def parse_idx(content: bytes, name: str) -> Pixels:

@@ -417,6 +417,7 @@ def test_a_code_does_not_depend_on_how_many_are_computed_at_once(tables, grey_im
 def test_the_commands_do_the_same(tables_path, grey_images, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", grey_images[:20])
+    np.save("real.npy", grey_images[:20] / np.float32(255))
     bundle = str(tables_path)
     assert main(["compress", bundle, "x.npy", "--out", "x.pvae", "--lossless", "--quiet"]) == 0
     assert main(["decompress", bundle, "x.pvae", "--out", "y.npz", "--quiet"]) == 0
@@ -435,6 +436,8 @@ def test_the_commands_do_the_same(tables_path, grey_images, tmp_path, monkeypatc
         (["compress", bundle, "x.npy", "--fit", "--force", "--fit-steps", "-5"], "got -5, 64 and 2048"),
         (["compress", bundle, "x.npy", "--out", "w", "--fit-steps", "9"], "--fit-steps only applies to --fit"),
         (["compress", bundle, "x.npy", "--out", "w", "--lossless", "--label", "1"], "holds pixels but no labels"),
+        (["compress", bundle, "x.npy", "--out", "w", "--lossless", "--resize"], "scaling changes: leave out --resize"),
+        (["compress", bundle, "real.npy", "--out", "w", "--lossless"], "real.npy holds float32, which would be"),
         (["compress", bundle, "x.npy", "--out", "w", "--label", "1"], "does not take a label, got 1"),
         (["decompress", bundle, "x.npy", "--out", "w.npz"], "x.npy was not made by pocketvae compress"),
         (["decompress", bundle, "z.pvae", "--out", "w.png"], "a .png file holds one image, got 20"),

@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 
-from pocketvae.data.image_files import parse_idx, read_source
+from pocketvae.data.image_files import check_whole_numbers, parse_idx, read_source
 from pocketvae.errors import DataError
 
 IMAGES = np.zeros((3, 2, 2), np.uint8)
@@ -73,3 +73,18 @@ def test_labels_of_any_type_are_taken_if_they_are_whole(tmp_path, dtype):
     (_, labels), _ = read_source(tmp_path / "a.npz")
     assert labels.dtype == np.int32
     assert labels.tolist() == [0, 1, 1]
+
+
+def test_images_that_would_be_rounded_are_refused_by_their_header(tmp_path):
+    np.save(tmp_path / "real.npy", IMAGES.astype("<f4"))
+    np.savez(tmp_path / "real.npz", x_test=IMAGES, x_train=IMAGES.astype("<f8"))
+    for name, kind in (("real.npy", "float32"), ("real.npz", "float64")):
+        with pytest.raises(DataError, match=f"{name} holds {kind}, which would be rounded to 8 bits: leave out --los"):
+            check_whole_numbers(tmp_path / name)
+    np.save(tmp_path / "whole.npy", IMAGES)
+    np.savez(tmp_path / "whole.npz", x_test=IMAGES.astype("<f4"), x_train=IMAGES)
+    np.savez(tmp_path / "none.npz", other=IMAGES.astype("<f4"))
+    (tmp_path / "damaged.npz").write_bytes(b"PK")
+    (tmp_path / "damaged.npy").write_bytes(b"")
+    for name in ("whole.npy", "whole.npz", "none.npz", "damaged.npz", "damaged.npy", "missing.npy", "mnist"):
+        check_whole_numbers(tmp_path / name)
