@@ -31,6 +31,7 @@ _OPTIONS = (
     "encoder_outputs",
     "data_kind",
     "image_shape",
+    "image_range",
     "decoder_inputs",
     "latent_shape",
     "latent_dim",
@@ -113,6 +114,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--image-shape", metavar="H,W,C", help="image shape of a decoder that returns vectors (default: a square)"
+    )
+    group.add_argument(
+        "--image-range",
+        metavar="LOW,HIGH",
+        help="black and white of a decoder whose images nothing bounds (default: 0,1, -1,1 or 0,255 if samples are "
+        "about there, else the range of samples)",
     )
     group.add_argument(
         "--decoder-inputs",
@@ -209,12 +216,13 @@ def parse(arguments: argparse.Namespace) -> ExternalModels:
         encoder_outputs=_roles(arguments.encoder_outputs, _ENCODER_OUTPUTS, "encoder output"),
         data_kind=parse_choice(DataKind, arguments.data_kind, "kind of data") if arguments.data_kind else None,
         image_shape=_image_shape(arguments.image_shape),
+        image_range=_range(arguments.image_range, "--image-range"),
         decoder_inputs=_roles(arguments.decoder_inputs, _DECODER_INPUTS, "decoder input"),
         latent_shape=_sizes(arguments.latent_shape),
         latent_dim=arguments.latent_dim,
         code_count=arguments.code_count,
         label_count=_integers(arguments.label_count),
-        condition_range=_range(arguments.condition_range),
+        condition_range=_range(arguments.condition_range, "--condition-range"),
         latent_scale=arguments.latent_scale,
         latent_shift=arguments.latent_shift,
         decoder_signature=arguments.decoder_signature or "",
@@ -276,11 +284,11 @@ def _sizes(text: str | None) -> tuple[int, ...] | None:
         raise SpecError(f"--latent-shape takes integers such as 32,32,4, got {text!r}") from e
 
 
-def _range(text: str | None) -> tuple[float, float] | None:
+def _range(text: str | None, option: str) -> tuple[float, float] | None:
     try:
         low, high = (float(word) for word in text.split(",")) if text else (0.0, 0.0)
     except ValueError as e:
-        raise SpecError(f"--condition-range takes two numbers such as -1,1, got {text!r}") from e
+        raise SpecError(f"{option} takes two numbers such as -1,1, got {text!r}") from e
     return (low, high) if text else None
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pocketvae.errors import SpecError, unknown_name
 
 _UNRECOGNIZED = "unrecognized arguments: "
+# A number below 0, or a list that begins with one, which argparse takes for an option.
+_BELOW_0 = re.compile(r"-\.?\d[\d.,eE+-]*")
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,7 +34,10 @@ class Parser(argparse.ArgumentParser):
         self.register("type", Path, _path)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parses what argparse parses, options first where they are mixed with other words."""
+        """Parses what argparse parses and values such as -1,1; options first where they are mixed with other words."""
+        words = sys.argv[1:] if args is None else args
+        # A word with a space is no option to argparse, and numbers may have one in front.
+        args = [f" {word}" if _BELOW_0.fullmatch(word) else word for word in words]
         if not self.is_mixed or self._is_sorting:
             return super().parse_known_args(args, namespace)
         # That calls this again for each of its two passes.

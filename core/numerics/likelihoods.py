@@ -224,8 +224,9 @@ def own_noise_log_likelihood(vae: VaeSpec, x: Array, outputs: Mapping[str, Array
         raise SpecError("the decoder returns no noise of p(x|z)")
     mean = outputs[vae.output].astype(np.float64).reshape(x.shape)
     values = outputs[noise.name].astype(np.float64)
-    # Noise of one number an item has no axis but that of the items.
-    values = values.reshape(len(values), *(1,) * (x.ndim - values.ndim), *values.shape[1:])
+    # Noise of one number an item has no axis but that of the items; that of a flat decoder is flat, as its data are.
+    is_full = values.size == x.size
+    values = values.reshape(x.shape if is_full else (len(values), *(1,) * (x.ndim - values.ndim), *values.shape[1:]))
     scale = np.maximum(_DEVIATIONS[noise.meaning](values), _LEAST_NOISE * vae.range_span)
     unit = vae.range_span if vae.data is DataKind.IMAGE else 1.0
     return _sum(-0.5 * np.square((x - mean) / scale) - np.log(scale / unit) - 0.5 * math.log(2 * math.pi))

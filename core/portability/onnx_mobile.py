@@ -37,6 +37,10 @@ def check_mobile(content: bytes) -> tuple[Portability, ...]:
         model = onnx.shape_inference.infer_shapes(load_model(content))
     if not model.graph.node:
         raise ManifestError("the ONNX file has no operators")
+    if not model.graph.value_info:
+        # Where no operator reads what another returns, nothing lies between them.
+        # The checker takes that for shapes that nobody inferred.
+        model.graph.value_info.add().CopyFrom(model.graph.output[0])
     source = f"usability checker of onnxruntime {version('onnxruntime')}"
     with refusing_damage("the ONNX file", "operators"):
         found = [(Backend.NNAPI, usability_checker.check_nnapi_partitions(model, True))]

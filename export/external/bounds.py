@@ -18,7 +18,7 @@ _SQUASHING: dict[str, Interval] = {
     "Cos": (-1.0, 1.0),
 }
 # Each of their results is one of the values of their first input, or a mean of some.
-_SELECTING = frozenset(
+SELECTING = frozenset(
     {
         *("Identity", "StopGradient", "PreventGradient", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose"),
         *("StridedSlice", "Slice", "GatherV2", "ReverseV2", "Tile", "BroadcastTo", "MirrorPad"),
@@ -47,6 +47,20 @@ def bounds(graph: Operators, node: str) -> Interval | None:
     return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
+def constant(graph: Operators, node: str) -> Interval | None:
+    """Returns the smallest and largest value of what is computed from small constants alone; None for anything else."""
+    waiting = [node]
+    for _ in range(_MOST_OPERATORS):
+        if not waiting:
+            return bounds(graph, node)
+        current = waiting.pop()
+        sources = graph.operators[current][1]
+        if current not in graph.numbers and not sources:
+            return None
+        waiting += () if current in graph.numbers else sources
+    return None
+
+
 def _interval(graph: Operators, node: str, depth: int) -> Interval:
     kind, sources = graph.operators[node]
     if node in graph.numbers:
@@ -55,7 +69,7 @@ def _interval(graph: Operators, node: str, depth: int) -> Interval:
         return _SQUASHING[kind]
     if depth == 0 or not sources:
         return UNBOUNDED
-    if kind in _SELECTING:
+    if kind in SELECTING:
         return _interval(graph, sources[0], depth - 1)
     if kind in ("ConcatV2", "Pack"):
         return _union([_interval(graph, name, depth - 1) for name in sources[: -1 if kind == "ConcatV2" else None]])
@@ -84,37 +98,43 @@ def _maximum(left: Interval, right: Interval) -> Interval:
     return max(left[0], right[0]), max(left[1], right[1])
 
 
-def _add(left: Interval, right: Interval) -> Interval:
+def add(left: Interval, right: Interval) -> Interval:
+    """Returns the range of sums."""
     return left[0] + right[0], left[1] + right[1]
 
 
-def _negative(value: Interval) -> Interval:
+def negative(value: Interval) -> Interval:
+    """Returns the range of values times -1."""
     return -value[1], -value[0]
 
 
-def _subtract(left: Interval, right: Interval) -> Interval:
-    return _add(left, _negative(right))
+def subtract(left: Interval, right: Interval) -> Interval:
+    """Returns the range of differences."""
+    return add(left, negative(right))
 
 
-def _multiply(left: Interval, right: Interval) -> Interval:
+def multiply(left: Interval, right: Interval) -> Interval:
+    """Returns the range of products."""
     products = [0.0 if 0.0 in (a, b) else a * b for a in left for b in right]
     return min(products), max(products)
 
 
-def _divide(left: Interval, right: Interval) -> Interval:
+def divide(left: Interval, right: Interval) -> Interval:
+    """Returns the range of quotients; unbounded where the divisor may be 0."""
     if right[0] <= 0.0 <= right[1]:
         return UNBOUNDED
-    return _multiply(left, (1 / right[1], 1 / right[0]))
+    return multiply(left, (1 / right[1], 1 / right[0]))
 
 
 _ARITHMETIC: dict[str, Callable[..., Interval]] = {
-    "AddV2": _add,
-    "Add": _add,
-    "BiasAdd": _add,
-    "Sub": _subtract,
-    "Mul": _multiply,
-    "RealDiv": _divide,
-    "Neg": _negative,
+    "AddV2": add,
+    "Add": add,
+    "BiasAdd": add,
+    "Sub": subtract,
+    "Mul": multiply,
+    "RealDiv": divide,
+    "Neg": negative,
+    "Sqrt": lambda value: (math.sqrt(max(0.0, value[0])), math.sqrt(max(0.0, value[1]))),
     "Minimum": _minimum,
     "Maximum": _maximum,
     "ClipByValue": _clip,

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pocketvae.errors import ExportError
 from pocketvae.export.external.roles import listed
 from pocketvae.keras.io import import_flavour
@@ -161,6 +163,29 @@ def inputs_of(tensor: Any) -> list[Any]:
     return list(
         node.input_tensors if hasattr(node, "input_tensors") and hasattr(node, "arguments") else node.keras_inputs
     )
+
+
+def operands_of(tensor: Any) -> list[Any]:
+    """Returns what an operation is called with, in its order: tensors of the graph, and numbers as arrays.
+
+    Anything else, such as a name, is left out. Layers of Keras 2 and 3 keep their own numbers, such as weights, inside.
+    """
+    node = _node_of(tensor)
+    args, kwargs = (
+        (node.arguments.args, node.arguments.kwargs)
+        if hasattr(node, "arguments")
+        else (node.call_args, node.call_kwargs)
+    )
+    return [
+        value if hasattr(value, "_keras_history") else np.asarray(value)
+        for value in (*args, *kwargs.values())
+        if hasattr(value, "_keras_history") or _is_numeric(value)
+    ]
+
+
+def _is_numeric(value: Any) -> bool:
+    is_array = hasattr(value, "dtype") and hasattr(value, "shape") and hasattr(value, "__array__")
+    return isinstance(value, (int, float)) or is_array
 
 
 def is_hole(tensor: Any) -> bool:

@@ -33,6 +33,7 @@ class TracedGraph:
         shapes: Shape of each output.
         functions: Operators of all functions that loops and branches call.
         numbers: The smallest and largest value of each small constant.
+        inputs: The node of each input.
     """
 
     operators: dict[str, tuple[str, tuple[str, ...]]]
@@ -40,6 +41,7 @@ class TracedGraph:
     shapes: tuple[tuple[int | None, ...], ...]
     functions: tuple[str, ...]
     numbers: dict[str, Interval] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
 
     def bounds(self, output: int) -> Interval | None:
         """Returns the range of an output as far as its operators prove one."""
@@ -64,6 +66,11 @@ class TracedGraph:
         if kinds & {"While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall"}:
             kinds |= set(self.functions)
         return tuple(sorted(kind for kind in kinds if any(word in kind for word in RANDOM)))
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """The nodes that outputs depend on."""
+        return frozenset(name for output in self.outputs for name in self._behind(output))
 
     def _behind(self, name: str) -> Iterator[str]:
         seen, waiting = {name}, [name]
@@ -114,6 +121,7 @@ def trace(call: Callable[[Sequence[Any]], Sequence[Any]], inputs: Sequence[Tenso
         shapes=tuple(tuple(tensor.shape) for tensor in concrete.outputs),
         functions=tuple({node.op for function in definition.library.function for node in function.node_def}),
         numbers=dict(_numbers(definition)),
+        inputs=tuple(tensor.op.name for tensor in frozen.inputs),
     )
 
 

@@ -20,6 +20,7 @@ from pocketvae.errors import ExportError
 from pocketvae.export.external.conditions import decoder_conditions, with_codes
 from pocketvae.export.external.encoder_roles import shapes_of
 from pocketvae.export.external.graph import TracedGraph
+from pocketvae.export.external.image_scale import for_pixels
 from pocketvae.export.external.inputs import InputRoles, decoder_inputs, encoder_inputs
 from pocketvae.export.external.joined import HINT, joined_doubt, rejoined, with_halves
 from pocketvae.export.external.latents import decoder_latents
@@ -42,8 +43,18 @@ from pocketvae.export.external.roles import (
     image_shape_of,
     listed,
     output_meaning,
+    with_image_range,
 )
-from pocketvae.export.external.trials import called, check_float, drawn_latents, observe, spread_out
+from pocketvae.export.external.trials import (
+    called,
+    check_batch,
+    check_float,
+    data_sizes,
+    drawn_latents,
+    observe,
+    refuse_random,
+    spread_out,
+)
 from pocketvae.keras.external import adapt, model_inputs
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.loading import OpenModel, Tensor, open_model
@@ -107,8 +118,10 @@ def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
         facts["latent"] = f"the original's minus {models.shift:g}, times {models.scale:g}"
     vae = decoder.vae
     doubts = decoder.doubts
+    found = (decoder.found,) if decoder.found else ()
+    facts |= dict.fromkeys(["decoder outputs"] if found else [], decoder.found)
     if models.encoder is not None and encoder is not None:
-        form, flat, vae, guessed = _inspect_encoder(models, encoder, decoder)
+        form, flat, vae, guessed, change = _inspect_encoder(models, encoder, decoder)
         doubts = (*doubts, *guessed)
         form = replace(form, signature=models.encoder_signature)
         lacking = [repr(condition.name) for condition in vae.conditions if not condition.encoded]
@@ -127,9 +140,9 @@ def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
         vae = replace(vae, flat=((Component.ENCODER,) if flat else ()) + vae.flat)
         forms[Component.ENCODER] = form
         facts |= _facts(Component.ENCODER, models.encoder, encoder)
+        facts |= dict.fromkeys(["encoder input"] if change else [], change)
+        found += (f"{models.encoder.name}: {change}",) if change else ()
         facts["encoder outputs"] = ", ".join(f"{port.name} = {port.role}" for port in form.outputs)
-    found = (decoder.found,) if decoder.found else ()
-    facts |= dict.fromkeys(["decoder outputs"] if found else [], decoder.found)
     return Inspection(vae=vae, forms=forms, facts=facts, doubts=doubts, found=found)
 
 
@@ -143,14 +156,6 @@ class _Decoder:
     images: FloatArray
     conditions: Mapping[str, npt.NDArray[Any]]
     found: str
-
-
-def _taken(encoder: OpenModel | None) -> tuple[int, ...] | None:
-    """Returns the sizes of the data that an encoder takes: of its float input with the most dimensions."""
-    tensors = [tensor for tensor in encoder.inputs if tensor.dtype == "float32"] if encoder else []
-    largest = max(tensors, key=lambda tensor: len(tensor.shape), default=None)
-    sizes = largest.shape[1:] if largest else (None,)
-    return None if None in sizes else tuple(size or 0 for size in sizes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +186,7 @@ def _tried_decoder(models: ExternalModels, rng: np.random.Generator, encoder: Op
         encoded=[tensor.shape[1:] for tensor in encoder.outputs] if encoder else [],
     )
     inputs = with_codes(opened, inputs)
-    _check_batch(Component.DECODER, opened)
+    check_batch(Component.DECODER, opened)
     conditions = decoder_conditions(models, opened, inputs)
     latents = decoder_latents(models, opened, inputs)
     z = drawn_latents(opened, latents, rng, size_bytes(models.decoder))
@@ -207,7 +212,7 @@ def _chosen_output(models: ExternalModels, seen: Observed) -> tuple[int, str]:
     chosen, doubt = data_position(seen, models.decoder_output_name, models.more_outputs, models.decoder)
     raw = seen.values[chosen]
     check_float(Component.DECODER, seen.outputs[chosen], raw)
-    _refuse_random(Component.DECODER, seen.graph, chosen, "output")
+    refuse_random(Component.DECODER, seen.graph, chosen, "output")
     if seen.graph.shapes[chosen] != (1, *raw.shape[1:]):
         raise ExportError(f"the decoder's output must have one fixed size, got {seen.graph.shapes[chosen]}")
     return chosen, doubt
@@ -226,11 +231,12 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: 
         shape,
         models.data_kind,
         named=models.image_shape,
-        taken=_taken(encoder),
+        taken=data_sizes(encoder),
         is_bounded=meaning.is_strict,
         has_steps=has_steps(opened),
     )
     is_image = data is DataKind.IMAGE
+    meaning = with_image_range(meaning, models.image_range, (float(raw.min()), float(raw.max())), is_image=is_image)
     is_plane = is_image and len(shape) == DataKind.SEQUENCE.rank
     sums = raw.reshape(len(raw), -1).sum(axis=1) if raw.min() >= 0 else np.zeros(1)
     misused = classifier_doubt(shape, latents[0].shape, sums.tolist())
@@ -276,13 +282,13 @@ def _decoder_form(models: ExternalModels, tried: _Trial, data: int, role: Role, 
 
 def _inspect_encoder(
     models: ExternalModels, opened: OpenModel, decoder: _Decoder
-) -> tuple[ModelForm, bool, VaeSpec, tuple[str, ...]]:
-    """Returns its form, whether it takes flat images, the interface with the conditions that it takes, and doubts."""
+) -> tuple[ModelForm, bool, VaeSpec, tuple[str, ...], str]:
+    """Returns its form, whether it takes flat images, the interface with its conditions, doubts, and a change."""
     opened = with_data_shape(opened, decoder.vae.data_shape)
     inputs = encoder_inputs(opened.inputs, decoder.vae)
     conditions = [replace(item, encoded=item.name not in inputs.lacking) for item in decoder.vae.conditions]
     vae = replace(decoder.vae, conditions=tuple(conditions))
-    _check_batch(Component.ENCODER, opened)
+    check_batch(Component.ENCODER, opened)
     (main,) = inputs.of(Role.X, Role.X_LABEL)
     expected, found = decoder.vae.data_shape, fixed_sizes(Component.ENCODER, opened.inputs[main])
     if inputs.roles[main] is Role.X_LABEL:
@@ -296,17 +302,23 @@ def _inspect_encoder(
         raise ExportError(f"the encoder must take the decoder's {plural} of {expected}, flat or not, got {found}{hint}")
     images = decoder.images.reshape(-1, *found)
     given = [images, *(decoder.conditions[item.name] for item in vae.encoder_conditions)]
-    feed = model_inputs(_taken_as(opened, inputs), given)
-    values, graph = observe(Component.ENCODER, opened, feed)
+    taken = _taken_as(opened, inputs)
+    values, graph = observe(Component.ENCODER, opened, model_inputs(taken, given))
+    change = ""
+    if vae.data is DataKind.IMAGE:
+        port, change = for_pixels(taken[main], graph, main, vae.data_range)
+        taken = (*taken[:main], port, *taken[main + 1 :])
+    feed = model_inputs(taken, given)
+    values = called(opened, feed) if change else values
     roles = _posterior_roles(opened, feed, values, graph, models, decoder.vae.latents)
-    form = _form(opened, inputs, roles.roles, values)
+    form = replace(_form(opened, inputs, roles.roles, values), inputs=taken)
     form = replace(form, outputs=tuple(_scaled(port, models) for port in form.outputs))
     if len(decoder.vae.latents) > 1:
         placed = zip(form.outputs, roles.places, strict=True)
         form = replace(form, outputs=tuple(replace(port, sources=(place,)) for port, place in placed))
     adapted = adapt(opened, form)(given if len(given) > 1 else images)
     refuse_not_finite(Component.ENCODER, opened, [np.asarray(value) for value in adapted])
-    return form, found != expected, vae, inputs.doubts
+    return form, found != expected, vae, inputs.doubts, change
 
 
 def _posterior_roles(
@@ -332,22 +344,6 @@ def _posterior_roles(
                 f"[N, {listed(latent)}], got [N, {listed(value.shape[1:])}]"
             )
     return found
-
-
-def _refuse_random(component: Component, graph: TracedGraph, output: int, name: str) -> None:
-    operators = graph.random_operators(output)
-    if operators:
-        layers = "".join(f" in {layer!r}" for layer in graph.random_layers(output)[:1])
-        raise ExportError(
-            f"the {component}'s {name} depends on random operators ({', '.join(operators)}){layers}: "
-            f"save the model in inference mode and without sampling, or pass a whole VAE with --vae"
-        )
-
-
-def _check_batch(component: Component, opened: OpenModel) -> None:
-    if any(tensor.shape[0] is not None for tensor in opened.inputs):
-        found = ", ".join(f"{tensor.name} [{listed(tensor.shape)}] {tensor.dtype}" for tensor in opened.inputs)
-        raise ExportError(f"the {component}'s batch size must be left open (None), got {found}")
 
 
 def _form(opened: OpenModel, inputs: InputRoles, outputs: Sequence[Role], values: Sequence[FloatArray]) -> ModelForm:

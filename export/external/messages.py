@@ -49,6 +49,7 @@ class ExternalModels:
         latent_scale: Artifacts have the models' latents minus `latent_shift`, times this, such as the `scaling_factor`
             of latent diffusion, which makes their variance about 1.
         latent_shift: See `latent_scale`; the `shift_factor`.
+        image_range: Black and white of images whose values nothing bounds; None for what samples show.
         condition_range: The lowest and highest value of continuous conditions, for calibration and testing.
         decoder_signature: Signature of a SavedModel that decodes; empty if there is only one.
         encoder_signature: Signature of a SavedModel that encodes; empty if there is only one.
@@ -71,6 +72,7 @@ class ExternalModels:
     encoder_outputs: tuple[Role, ...] | None = None
     data_kind: DataKind | None = None
     image_shape: tuple[int, int, int] | None = None
+    image_range: tuple[float, float] | None = None
     decoder_inputs: tuple[Role, ...] | None = None
     latent_shape: tuple[int, ...] | None = None
     latent_dim: int | None = None
@@ -109,7 +111,12 @@ class ExternalModels:
             check_number(self.code_count, "--code-count", most=MOST_CODES)
         if self.condition_range is not None and self.condition_range[0] >= self.condition_range[1]:
             raise SpecError(f"--condition-range must be LOW,HIGH, got {self.condition_range}")
-
+        if self.image_range is not None and self.data_kind not in (None, DataKind.IMAGE):
+            raise SpecError(f"--image-range is for images, but --data-kind is {self.data_kind}")
+        if self.image_range is not None and not -LARGEST_FLOAT32 <= self.image_range[0] < self.image_range[1] <= (
+            LARGEST_FLOAT32
+        ):
+            raise SpecError(f"--image-range must be LOW,HIGH, got {self.image_range[0]:g},{self.image_range[1]:g}")
         if not 0 < self.scale <= LARGEST_FLOAT32:
             raise SpecError(f"--latent-scale must be positive and finite, got {self.scale:g}")
         if not abs(self.shift) <= LARGEST_FLOAT32:

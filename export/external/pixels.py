@@ -17,8 +17,9 @@ _LIMITS = {
     "softmax": _UNIT,
     "tanh": _TANH,
 }
-# A layer that takes pixels of 0 to 255 multiplies them by less than this, or takes off more than that.
-_SMALL_SCALE, _LARGE_MEAN = 0.05, 2.0
+# A layer that takes pixels of 0 to 255 leaves less than this of its decoder's range, or takes off more than that, and
+# more than any of the decoder's values.
+_SMALL_SPAN, _LARGE_MEAN = 0.1, 2.0
 _IMAGE_RANK = 4
 _PASSING = ("Random", "Resizing", "CenterCrop", "Cast", "InputLayer", "Dropout", "ZeroPadding2D")
 
@@ -78,7 +79,7 @@ def encoder_adaptation(
         changes.append(f"{how}for images of {'x'.join(str(size) for size in target)}")
     limits = decoder_limits(decoded, named)
     entering = None
-    if _takes_pixels(graph, image) and limits not in (None, _PIXELS):
+    if limits not in (None, _PIXELS) and _takes_pixels(graph, image, limits):
         scale, offset = 255.0 / (limits[1] - limits[0]), -255.0 * limits[0] / (limits[1] - limits[0])
         entering = _rescaling(graph, scale, offset)
         changes.append(
@@ -138,14 +139,14 @@ def float_output(tensor: Any) -> Any:
     return inputs_of(tensor)[0] if type(layer).__name__ == "Cast" and is_integer else tensor
 
 
-def _takes_pixels(graph: FlatGraph, image: Any) -> bool:
+def _takes_pixels(graph: FlatGraph, image: Any, limits: tuple[float, float]) -> bool:
     for layer in _front(graph, image):
         kind = type(layer).__name__
         if kind == "Rescaling" and isinstance(layer.scale, (int, float)):
-            return bool(abs(layer.scale) < _SMALL_SCALE)
+            return bool(abs(layer.scale) * (limits[1] - limits[0]) < _SMALL_SPAN)
         if kind == "Normalization":
             mean = layer.input_mean if getattr(layer, "input_mean", None) is not None else layer.mean
-            return float(abs(_array(mean)).max()) > _LARGE_MEAN
+            return float(_array(mean).max()) > max(_LARGE_MEAN, limits[1])
     return False
 
 

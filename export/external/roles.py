@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pocketvae.errors import ExportError
 from pocketvae.outputs import Meaning
@@ -64,7 +64,7 @@ class OutputMeaning:
 
 # A square number of values with sides shorter than this is rather a table than a picture.
 _LEAST_SIDE = 16
-_UNIT, _TANH = (0.0, 1.0), (-1.0, 1.0)
+_UNIT, _TANH, _PIXELS = (0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)
 _SLACK = 1e-6
 # The share of a proven range that samples must span for it to be the image's, and not a loose bound.
 _FILLED = 0.25
@@ -75,6 +75,9 @@ _SQUASHING: Mapping[str, DecoderOutput] = {
 }
 _CLIPPING = frozenset({"ClipByValue", "Maximum", "Minimum", "Relu6"})
 _NAME_IT = "name it with --decoder-output (probabilities, logits, image or tanh)"
+# Images without a bound are taken for ones of a usual range whose ends samples miss, or go beyond, by no more than this
+# share of it.
+_SHORT, _BEYOND = 0.25, 0.5
 
 
 def output_meaning(
@@ -135,6 +138,59 @@ def _as_returned(named: DecoderOutput | None, why: str, low: float, high: float)
         reason=f"as returned, {limits[0]:g} to {limits[1]:g} in samples ({why})",
         doubt=doubt,
     )
+
+
+def with_image_range(
+    meaning: OutputMeaning, stated: tuple[float, float] | None, seen: tuple[float, float], *, is_image: bool
+) -> OutputMeaning:
+    """Returns the same with black and white of images whose values nothing bounds: as stated, or of a usual range.
+
+    Args:
+        meaning: Of a decoder's output.
+        stated: By the user, as `--image-range`.
+        seen: The smallest and largest value of samples of the prior.
+        is_image: Whether the data are images.
+
+    Raises:
+        ExportError: the range cannot be stated, since the data are no images or have a range of their own.
+    """
+    if stated is not None and not is_image:
+        raise ExportError("--image-range is for images, and the decoder's data are none")
+    if stated is not None and meaning.is_strict:
+        low, high = meaning.data_range
+        if stated == meaning.data_range:
+            return meaning
+        raise ExportError(
+            f"--image-range {_pair(stated)} contradicts the decoder, whose images are in [{low:g}, {high:g}]: "
+            f"{meaning.reason}"
+        )
+    if not is_image or meaning.is_strict:
+        return meaning
+    usual = next((limits for limits in (_UNIT, _TANH, _PIXELS) if _is_about(limits, *seen)), None)
+    limits = stated or usual
+    if limits is None:
+        is_said = not meaning.doubt or "--image-range" in meaning.doubt
+        doubt = meaning.doubt if is_said else f"{meaning.doubt}, and black and white with --image-range LOW,HIGH"
+        return replace(meaning, doubt=doubt)
+    how = "stated with --image-range" if stated else "assumed"
+    between = f"black {limits[0]:g} and white {limits[1]:g}"
+    doubt = ""
+    if stated is None and meaning.doubt:
+        doubt = (
+            f"the decoder's output ({seen[0]:.4g} to {seen[1]:.4g}) was assumed to be the image itself, {between}; "
+            f"{_NAME_IT}, and its range with --image-range LOW,HIGH"
+        )
+    reason = f"as returned, {seen[0]:.4g} to {seen[1]:.4g} in samples, {between} ({how})"
+    return replace(meaning, data_range=limits, reason=reason, doubt=doubt)
+
+
+def _is_about(limits: tuple[float, float], low: float, high: float) -> bool:
+    span = limits[1] - limits[0]
+    return all(-_BEYOND * span <= inward <= _SHORT * span for inward in (low - limits[0], limits[1] - high))
+
+
+def _pair(limits: tuple[float, float]) -> str:
+    return f"{limits[0]:g},{limits[1]:g}"
 
 
 def _inside(limits: tuple[float, float], low: float, high: float) -> bool:

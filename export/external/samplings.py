@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pocketvae.errors import ExportError
 from pocketvae.export.external.encoder_roles import named_role
 from pocketvae.export.external.flat_graph import (
@@ -17,6 +19,7 @@ from pocketvae.export.external.flat_graph import (
     is_hole,
     layer_of,
     name_of,
+    operands_of,
     size_of,
 )
 from pocketvae.export.external.inputs import role_by_name
@@ -165,12 +168,25 @@ def _peeled_scale(scale: Any) -> tuple[Any, Role, str]:
             f"{name_of(_passed_on(inner))!r}; state what that is with --encoder-outputs (for example mean,log_std)"
         )
         return inner, Role.LOG_VAR, doubt
-    if _operator(scale) not in ("exp", "math.exp", "exponential") and activation_of(scale) != "exponential":
+    # The exponential that ends a layer with weights is not of what that layer takes.
+    is_activation = _operator(scale) == "activation" and activation_of(scale) == "exponential"
+    if _operator(scale) not in ("exp", "math.exp", "exponential") and not is_activation:
         return scale, Role.STD, ""
     (inner, *_) = inputs_of(scale)
-    if _MULTIPLIES.search(_operator(inner)) or "div" in _operator(inner):
+    if _is_half(inner):
         return inputs_of(inner)[0], Role.LOG_VAR, ""
     return inner, Role.LOG_STD, ""
+
+
+def _is_half(tensor: Any) -> bool:
+    """Whether a tensor is half of another; with any other factor it is a logarithm like any other."""
+    multiplies, divides = bool(_MULTIPLIES.search(_operator(tensor))), "div" in _operator(tensor)
+    operands = operands_of(tensor) if multiplies or divides else []
+    if len(operands) != 2 or len(inputs_of(tensor)) != 1:  # Two operands, one of them a number.
+        return False
+    numbers = operands[1:] if divides else [value for value in operands if isinstance(value, np.ndarray)]
+    wanted = 2.0 if divides else 0.5
+    return all(isinstance(value, np.ndarray) and bool(np.all(value == wanted)) for value in numbers)
 
 
 def _operator(tensor: Any) -> str:

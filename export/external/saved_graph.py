@@ -146,7 +146,8 @@ class SavedGraph:
             return scale, Role.STD
         half = self.maker(node.input[0])
         wanted = {"Mul": _HALF, "RealDiv": _TWICE}.get(half.op)
-        for source in half.input if wanted else ():
+        numbers = half.input if half.op == "Mul" else half.input[1:]
+        for source in numbers if wanted else ():
             value = self.constant(source)
             if value is not None and np.all(value == wanted):
                 return _other(half, _full(source)), Role.LOG_VAR

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pocketvae.errors import ExportError
 from pocketvae.export.external.graph import TracedGraph, trace
 from pocketvae.export.external.not_finite import refuse_not_finite
+from pocketvae.export.external.roles import listed
 from pocketvae.export.original import samples
 from pocketvae.export.original.cost import affordable
 from pocketvae.keras.loading import OpenModel, Tensor
@@ -65,6 +66,40 @@ def observe(component: Component, opened: OpenModel, feed: list[Any]) -> tuple[l
             check_float(component, tensor, value)
     refuse_not_finite(component, opened, values)
     return values, trace(opened.call, opened.inputs)
+
+
+def data_sizes(encoder: OpenModel | None) -> tuple[int, ...] | None:
+    """Returns the sizes of the data that an encoder takes: of its float input with the most dimensions."""
+    tensors = [tensor for tensor in encoder.inputs if tensor.dtype == "float32"] if encoder else []
+    largest = max(tensors, key=lambda tensor: len(tensor.shape), default=None)
+    sizes = largest.shape[1:] if largest else (None,)
+    return None if None in sizes else tuple(size or 0 for size in sizes)
+
+
+def check_batch(component: Component, opened: OpenModel) -> None:
+    """Checks that a model takes any number of samples.
+
+    Raises:
+        ExportError: its batch size is fixed.
+    """
+    if any(tensor.shape[0] is not None for tensor in opened.inputs):
+        found = ", ".join(f"{tensor.name} [{listed(tensor.shape)}] {tensor.dtype}" for tensor in opened.inputs)
+        raise ExportError(f"the {component}'s batch size must be left open (None), got {found}")
+
+
+def refuse_random(component: Component, graph: TracedGraph, output: int, name: str) -> None:
+    """Checks that nothing that an output depends on is drawn.
+
+    Raises:
+        ExportError: something is.
+    """
+    operators = graph.random_operators(output)
+    if operators:
+        layers = "".join(f" in {layer!r}" for layer in graph.random_layers(output)[:1])
+        raise ExportError(
+            f"the {component}'s {name} depends on random operators ({', '.join(operators)}){layers}: "
+            f"save the model in inference mode and without sampling, or pass a whole VAE with --vae"
+        )
 
 
 def check_float(component: Component, tensor: Tensor, value: npt.NDArray[Any]) -> None:

@@ -164,7 +164,8 @@ def _spread(graph: Any, scale: str) -> tuple[str, Role]:
     half = makers.get(node.input[0])
     stored = initializers(graph)
     if half is not None and half.op_type in ("Mul", "Div"):
-        factors = [array(stored[name]) for name in half.input if name in stored]
+        numbers = half.input if half.op_type == "Mul" else half.input[1:]
+        factors = [array(stored[name]) for name in numbers if name in stored]
         wanted = 0.5 if half.op_type == "Mul" else 2.0
         if factors and factors[0].size == 1 and np.isclose(factors[0].reshape(-1)[0], wanted):
             return next(name for name in half.input if name not in stored), Role.LOG_VAR

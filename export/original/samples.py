@@ -179,7 +179,7 @@ def equal_codes(count: int, vae: VaeSpec) -> npt.NDArray[np.int32]:
 
 
 def encoder_inputs(images: npt.NDArray[Any], vae: VaeSpec, rng: np.random.Generator) -> Samples:
-    """Returns what an encoder is fed, `[N, H, W, C]` or flat, in [0, 1] or in the image's range where that is strict.
+    """Returns what an encoder is fed, `[N, H, W, C]` or flat, in the image's range.
 
     Data that are not images are fed as they are. Apps feed grey values. Under a Bernoulli likelihood training fed
     binarized ones, so every second image is binarized: the encoder has to serve both.
@@ -199,9 +199,7 @@ def encoder_grey(images: npt.NDArray[Any], vae: VaeSpec) -> npt.NDArray[Any]:
     if vae.data is not DataKind.IMAGE:
         return images.reshape(-1, *vae.tensor_shape(Component.ENCODER))
     intensities = to_unit_interval(images).reshape(-1, *vae.tensor_shape(Component.ENCODER))
-    if vae.range_is_strict:
-        intensities = np.float32(vae.data_range[0]) + np.float32(vae.range_span) * intensities
-    return intensities
+    return np.float32(vae.data_range[0]) + np.float32(vae.range_span) * intensities
 
 
 def observed_items(images: npt.NDArray[Any], vae: VaeSpec, rng: np.random.Generator) -> npt.NDArray[Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pocketvae import errors
+from pocketvae.cli import external_models
 from pocketvae.cli import main as main_module
 from pocketvae.cli.catalogue import COMMANDS
 from pocketvae.cli.main import build_parser, main
@@ -84,6 +85,20 @@ def test_wrong_usage_is_one_line_that_helps(refused, words, message):
 )
 def test_options_that_do_not_apply_where_they_stand_are_told_so(refused, words, message):
     refused(message, *words)
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "value"),
+    [
+        ("condition-range", "-1,1", (-1.0, 1.0)),
+        ("image-range", "-1.5,-.5", (-1.5, -0.5)),
+        ("latent-shift", "-1e-3", -1e-3),
+    ],
+)
+def test_values_below_0_are_no_options(option, text, value):
+    words = ["export", "--decoder", "d.keras", "--out", "x", f"--{option}", text]
+    models = external_models.parse(build_parser("export").parse_args(words))
+    assert getattr(models, option.replace("-", "_")) == value
 
 
 def test_options_are_not_abbreviated():

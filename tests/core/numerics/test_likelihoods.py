@@ -238,7 +238,7 @@ def test_the_spread_of_an_elbo_is_that_of_its_quartiles():
     ("meaning", "value"),
     [(Meaning.LOG_VAR, 2 * math.log(0.2)), (Meaning.LOG_STD, math.log(0.2)), (Meaning.VAR, 0.04), (Meaning.STD, 0.2)],
 )
-@pytest.mark.parametrize("shape", [(2, 1, 1), (1,), ()])
+@pytest.mark.parametrize("shape", [(2, 1, 1), (2,), (1,), ()])
 def test_a_decoder_s_own_noise_is_that_of_each_value_or_of_several(meaning, value, shape):
     noise = Output(name="noise", data=DataKind.IMAGE, shape=shape, meaning=meaning)
     vae = vae_of(Likelihood.UNKNOWN, (2, 1, 1), more_outputs=(noise,), data_range=(-1.0, 1.0))

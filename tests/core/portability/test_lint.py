@@ -106,6 +106,14 @@ def test_onnxruntimes_checker_is_asked_about_both_phones(bundles):
     assert all("usability checker of onnxruntime" in item.source for item in found)
 
 
+def test_operators_that_read_nothing_of_one_another_are_taken():
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in ("x", "mean", "log_var")]
+    nodes = [helper.make_node("Relu", ["x"], ["mean"]), helper.make_node("Sigmoid", ["x"], ["log_var"])]
+    graph = helper.make_graph(nodes, "heads", values[:1], values[1:])
+    found = lint(Format.ONNX, helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+    assert [(item.operators, item.is_whole) for item in found] == [(2, True)] * 3
+
+
 def test_an_onnx_operator_that_phones_have_not_got_is_named(bundles):
     model = bundles.decoder_model(bundles.right_weight(), head="Sinh")
     for item in lint(Format.ONNX, model.SerializeToString()):

@@ -2,7 +2,13 @@ import pytest
 
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export import DecoderOutput, ExternalModels, Role
-from pocketvae.export.external.roles import classifier_doubt, data_kind_of, image_shape_of, output_meaning
+from pocketvae.export.external.roles import (
+    classifier_doubt,
+    data_kind_of,
+    image_shape_of,
+    output_meaning,
+    with_image_range,
+)
 from pocketvae.keras.custom_code import CustomCode, custom_parts
 from pocketvae.vae_spec import DataKind, Likelihood
 
@@ -129,6 +135,11 @@ def test_options_that_do_not_fit_are_refused(tmp_path):
         ExternalModels(decoder=tmp_path, encoder_outputs=(Role.MEAN, Role.LOG_VAR))
     with pytest.raises(SpecError, match="--image-shape must be positive"):
         ExternalModels(decoder=tmp_path, image_shape=(0, 1, 1))
+    for limits in ((1.0, 1.0), (1.0, 0.0), (float("nan"), 1.0), (0.0, float("inf"))):
+        with pytest.raises(SpecError, match="--image-range must be LOW,HIGH, got"):
+            ExternalModels(decoder=tmp_path, image_range=limits)
+    with pytest.raises(SpecError, match="--image-range is for images, but --data-kind is sequence"):
+        ExternalModels(decoder=tmp_path, image_range=(0.0, 1.0), data_kind=DataKind.SEQUENCE)
     with pytest.raises(SpecError, match="--label-count must be at least 1"):
         ExternalModels(decoder=tmp_path, label_count=0)
 
@@ -148,6 +159,45 @@ def test_a_range_that_the_last_operators_prove_is_the_image_s(bounds, expected, 
     meaning = output_meaning(None, "AddV2", 0.1, high, bounds)
     assert (meaning.data_range, meaning.is_strict) == (expected, strict)
     assert bool(meaning.doubt) is not strict
+
+
+def ranged(low, high, stated=None, named=None, last="BiasAdd", is_image=True):
+    return with_image_range(output_meaning(named, last, low, high), stated, (low, high), is_image=is_image)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-0.2, 1.3, (0.0, 1.0)),
+        (0.1, 1.1, (0.0, 1.0)),
+        (-1.4, 1.2, (-1.0, 1.0)),
+        (-0.8, 0.7, (-1.0, 1.0)),
+        (-3.0, 250.0, (0.0, 255.0)),
+        # As sampled: of no usual range.
+        (-6.2, 7.5, (-6.2, 7.5)),
+        (-0.2, 0.2, (-0.2, 0.2)),
+        (-0.3, 100.0, (-1.0, 100.0)),
+    ],
+)
+def test_images_that_nothing_bounds_have_a_usual_range_if_samples_are_about_there(low, high, expected):
+    found = ranged(low, high)
+    assert found.data_range == pytest.approx(expected)
+    assert not found.is_strict
+    assert "with --image-range LOW,HIGH" in found.doubt
+    assert not ranged(low, high, named=DecoderOutput.IMAGE).doubt
+    # Signals keep the range of their samples.
+    assert ranged(low, high, is_image=False) == output_meaning(None, "BiasAdd", low, high)
+
+
+def test_a_stated_range_is_that_of_images_that_nothing_bounds():
+    found = ranged(-3.4, 4.3, (-1.0, 1.0))
+    assert (found.data_range, found.is_strict, found.doubt) == ((-1.0, 1.0), False, "")
+    assert found.reason == "as returned, -3.4 to 4.3 in samples, black -1 and white 1 (stated with --image-range)"
+    assert ranged(0.1, 0.9, (0.0, 1.0), last="Sigmoid") == output_meaning(None, "Sigmoid", 0.1, 0.9)
+    with pytest.raises(ExportError, match=r"--image-range -1,1 contradicts the decoder, whose images are in \[0, 1\]"):
+        ranged(0.1, 0.9, (-1.0, 1.0), last="Sigmoid")
+    with pytest.raises(ExportError, match="--image-range is for images, and the decoder's data are none"):
+        ranged(-3.4, 4.3, (-1.0, 1.0), is_image=False)
 
 
 def test_a_decoder_that_looks_like_a_classifier_is_doubted():

@@ -7,7 +7,7 @@ from pocketvae.errors import ExportError
 from pocketvae.export.external.inspection import inspect_models
 from pocketvae.export.external.messages import ExternalModels, PreparationRequest
 from pocketvae.export.external.preparation import prepare_models
-from pocketvae.keras.io import import_flavour
+from pocketvae.keras.io import import_flavour, import_tensorflow
 from pocketvae.keras.loading import open_model
 from pocketvae.keras.model_form import Flavour, Role
 
@@ -152,3 +152,47 @@ def test_noise_may_be_an_input_and_a_layer_that_only_adds_a_loss_is_passed(tmp_p
     np.testing.assert_allclose(open_model(made.models.decoder).call([latent])[0], last(latent), atol=1e-6)
     assert made.models.encoder_outputs == (Role.MEAN, Role.LOG_VAR)
     assert "was assumed to make a standard deviation of the log-variance" in made.doubts[0]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize(
+    ("scaled", "role", "raw"),
+    [
+        (lambda value: value * 0.5, Role.LOG_VAR, True),
+        (lambda value: 0.5 * value, Role.LOG_VAR, True),
+        (lambda value: value / 2.0, Role.LOG_VAR, True),
+        (lambda value: value * 3.0, Role.LOG_STD, False),
+        (lambda value: value / 0.5, Role.LOG_STD, False),
+        (lambda value: 2.0 / value, Role.LOG_STD, False),
+    ],
+)
+def test_only_half_of_a_tensor_is_taken_for_the_half_of_a_log_variance(tmp_path, flavour, scaled, role, raw):
+    keras = import_flavour(flavour)
+    layers = keras.layers
+    exp = keras.ops.exp if flavour is Flavour.KERAS3 else import_tensorflow().exp
+    x, eps = keras.Input((16,), name="x"), keras.Input((2,), name="eps")
+    mean, spread = layers.Dense(2)(x), layers.Dense(2, activation="softplus")(x)
+    log_scale = scaled(spread)
+    z = mean + exp(log_scale) * eps
+    keras.Model([x, eps], layers.Dense(16, activation="sigmoid")(z)).save(tmp_path / "whole.keras")
+    made = prepare(tmp_path / "made", tmp_path / "whole.keras", tmp_path / "whole.keras")
+    assert made.models.encoder_outputs == (Role.MEAN, role)
+    data = X.reshape(2, 16)
+    expected = keras.Model(x, spread if raw else log_scale)(data)
+    np.testing.assert_allclose(open_model(made.models.encoder).call([data])[1], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("is_dense", [True, False])
+def test_an_exponential_that_ends_a_layer_with_weights_is_the_scale(tmp_path, flavour, is_dense):
+    keras = import_flavour(flavour)
+    layers = keras.layers
+    x, eps = keras.Input((16,), name="x"), keras.Input((2,), name="eps")
+    raw = layers.Dense(2, activation="exponential" if is_dense else None)(x)
+    scale = raw if is_dense else layers.Activation("exponential")(raw)
+    z = layers.Dense(2)(x) + scale * eps
+    keras.Model([x, eps], layers.Dense(16, activation="sigmoid")(z)).save(tmp_path / "whole.keras")
+    made = prepare(tmp_path / "made", tmp_path / "whole.keras", tmp_path / "whole.keras")
+    assert made.models.encoder_outputs == (Role.MEAN, Role.STD if is_dense else Role.LOG_STD)
+    data = X.reshape(2, 16)
+    np.testing.assert_allclose(open_model(made.models.encoder).call([data])[1], keras.Model(x, raw)(data), rtol=1e-5)
