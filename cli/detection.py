@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pocketvae.cli.terminal import Terminal
+from pocketvae.kinds.registry import kind_of
 
 if TYPE_CHECKING:
-    from pocketvae.apps.anomaly.detection import Alarms
+    from pocketvae.apps.anomaly.detection import Alarms, Detection
     from pocketvae.apps.anomaly.score_results import ScoreResult
 
 _HEADINGS = ("score", "AUROC", "AUPRC", "partial AUROC (10 %)")
@@ -22,9 +23,17 @@ def print_detection(result: ScoreResult, terminal: Terminal) -> None:
         for kind, found in result.detection.items()
     ]
     terminal.table(_HEADINGS, rows)
-    alarms = result.detection[result.chosen].alarms
-    if alarms is not None:
-        terminal.line(_described(alarms))
+    chosen = result.detection[result.chosen]
+    terminal.line(_shares(chosen, kind_of(result.data).plural))
+    if chosen.alarms is not None:
+        terminal.line(_described(chosen.alarms))
+
+
+def _shares(found: Detection, plural: str) -> str:
+    return (
+        f"{100 * found.recall:.3g} % of {found.anomalous} anomalies and {100 * found.false_positive_rate:.3g} % of "
+        f"{found.normal} normal {plural} lie above the threshold"
+    )
 
 
 def _described(alarms: Alarms) -> str:

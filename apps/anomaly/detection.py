@@ -43,7 +43,8 @@ class Alarms:
         detected: How many of them an alarm falls into.
         delays_s: For each detected event, from its first time step to the end of the first window above the threshold
             that holds one of its time steps, in seconds; in time steps where the rate is not known.
-        false_alarms: Number of alarms outside events: runs of windows above the threshold that hold no anomaly.
+        false_alarms: Number of alarms outside events: runs of windows above the threshold that hold no anomaly. A run
+            that began in an event is not one as long as its windows begin within a window's length behind the event.
         watched_s: Time that the normal windows cover, in seconds, or in time steps.
         rate_hz: Time steps in a second; None where unknown.
     """
@@ -74,6 +75,8 @@ class Detection:
     Attributes:
         normal: Number of normal items.
         anomalous: Number of anomalies.
+        false_positive_rate: Share of normal items above the score's threshold.
+        recall: Share of anomalies above it.
         auroc: Probability that an anomaly scores higher than a normal item, ties counting half.
         auprc: Average precision.
         partial_auroc: The area under the ROC curve up to `FALSE_ALARM_SHARE`, scaled so that chance is 0.5 (McClish
@@ -84,6 +87,8 @@ class Detection:
     __pydantic_config__ = STRICT
     normal: int
     anomalous: int
+    false_positive_rate: float
+    recall: float
     auroc: Estimate
     auprc: Estimate
     partial_auroc: Estimate
@@ -121,6 +126,8 @@ def detect(
     return Detection(
         normal=int((~anomalous).sum()),
         anomalous=int(anomalous.sum()),
+        false_positive_rate=float((values[~anomalous] > threshold).mean()),
+        recall=float((values[anomalous] > threshold).mean()),
         auroc=auroc,
         auprc=auprc,
         partial_auroc=partial,
@@ -160,20 +167,31 @@ def alarms(above: Flags, anomalous: Flags, timeline: Timeline) -> Alarms:
         raised = ends[(ends >= event.first) & (starts <= event.last)]
         if len(raised):
             delays.append(float(raised.min() - event.first + 1) / rate)
-    is_false = above & ~anomalous
-    # A run of windows is one alarm; it ends at a gap or where the next recording begins.
-    follows = np.zeros(len(above), np.bool_)
-    follows[1:] = timeline.recordings[1:] == timeline.recordings[:-1]
-    continued = np.zeros(len(above), np.bool_)
-    continued[1:] = above[:-1]
     return Alarms(
         events=len(events),
         detected=len(delays),
         delays_s=tuple(delays),
-        false_alarms=int((is_false & ~(continued & follows)).sum()),
+        false_alarms=_false_alarms(above, anomalous, timeline),
         watched_s=_covered(timeline, ~anomalous) / rate,
         rate_hz=timeline.rate_hz,
     )
+
+
+def _false_alarms(above: Flags, anomalous: Flags, timeline: Timeline) -> int:
+    """Returns the number of runs of windows above the threshold outside events.
+
+    A run ends at a gap or where the next recording begins. One that began in an event ends a window's length behind it:
+    a detector that never stops is wrong from there on.
+    """
+    if not len(above):
+        return 0
+    begins = np.append(True, (timeline.recordings[1:] != timeline.recordings[:-1]) | ~above[:-1])
+    first = np.maximum.accumulate(np.where(begins, np.arange(len(above)), 0))
+    hit = np.maximum.accumulate(np.where(above & anomalous, np.arange(len(above)), -1))
+    since = timeline.steps_since_anomaly()
+    belongs = (hit >= first) & (since > 0) & (since <= timeline.length)
+    is_false = above & ~anomalous & ~belongs
+    return int((is_false & (begins | np.append(True, ~is_false[:-1]))).sum())
 
 
 def _covered(timeline: Timeline, chosen: Flags) -> int:

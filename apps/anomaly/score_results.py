@@ -21,7 +21,8 @@ from pocketvae.spec import STRICT
 from pocketvae.vae_spec import DataKind
 
 # 3: `detection` says more than `auroc`, with intervals.
-SCHEMA_VERSION = 3
+# 4: shares above the threshold.
+SCHEMA_VERSION = 4
 _ROWS_AT_ONCE = 1024
 _NO_ITEMS = '"items": []'
 

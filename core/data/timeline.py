@@ -80,6 +80,19 @@ class Timeline:
             found[own] = before[begin + self.length] > before[begin]
         return found
 
+    def steps_since_anomaly(self) -> npt.NDArray[np.int64]:
+        """Returns `[N]`, how many time steps before each window's first one the last anomaly is; -1 where none is."""
+        found = np.full(len(self), -1, np.int64)
+        if self.truth is None:
+            return found
+        for own in groups(self.recordings):
+            flags = self.truth[int(self.recordings[own[0]])]
+            # Of each time step the last anomaly before it, as its number plus one.
+            last = np.maximum.accumulate(np.append(0, np.where(flags, np.arange(1, len(flags) + 1), 0)))
+            begin = self.starts[own]
+            found[own] = np.where(last[begin] > 0, begin - last[begin] + 1, -1)
+        return found
+
     def events(self) -> tuple[Event, ...]:
         """Returns the events that the windows cover at least in part, in the order of time."""
         if self.truth is None:

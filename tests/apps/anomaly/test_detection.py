@@ -86,8 +86,35 @@ def test_neighbouring_windows_are_one_alarm_but_not_across_recordings() -> None:
     assert alarms(_flags(4, 5), timeline.anomalous(), timeline).false_alarms == 1
     assert alarms(_flags(4, 6), timeline.anomalous(), timeline).false_alarms == 2
     assert alarms(_flags(6, 7), timeline.anomalous(), timeline).false_alarms == 2
-    # What goes on from an event is not an alarm of its own.
-    assert alarms(_flags(2, 3), timeline.anomalous(), timeline).false_alarms == 0
+
+
+def test_an_alarm_that_began_in_an_event_ends_a_windows_length_behind_it() -> None:
+    timeline = _timeline()
+
+    def count(*indices: int) -> int:
+        return alarms(_flags(*indices), timeline.anomalous(), timeline).false_alarms
+
+    # The event ends at step 14: windows from step 24 or before follow it, here those of 15 and 20.
+    assert (count(2, 3), count(1, 2, 3, 4)) == (0, 0)
+    assert count(2, 3, 4, 5) == count(2, 3, 4, 5, 6) == 1
+    # The event has no part in an alarm that begins behind it, or goes on in the next recording.
+    assert (count(3, 4), count(2, 4), count(0, 1, 2), count(2, 3, 4, 5, 6, 7)) == (1, 1, 1, 2)
+    # One that is always there: before the event, behind it, and in the other recording.
+    assert count(*range(10)) == 3
+
+
+def test_a_detector_that_is_always_on_has_false_alarms_and_a_share() -> None:
+    truth = np.zeros(12_000, np.bool_)
+    truth[1200:1260] = True
+    timeline = _timeline(
+        names=("a",), recordings=np.zeros(1000, np.int32), starts=np.arange(1000) * 12, length=12, truth=(truth,)
+    )
+    values = np.where(np.arange(1000) >= 100, 2.0, 0.0)
+    found = detect(values, timeline.anomalous(), 1.0, timeline)
+    assert found.alarms is not None
+    assert (found.alarms.detected, found.alarms.false_alarms) == (1, 1)
+    # 5 windows of 1,000 hold the event; of the others, 100 lie before the alarm.
+    assert (found.recall, found.false_positive_rate) == (1.0, pytest.approx(895 / 995))
 
 
 def test_alarms_a_day_are_of_the_time_that_was_watched() -> None:

@@ -49,6 +49,16 @@ def test_windows_of_many_recordings_are_told_apart_by_their_own_truth():
     assert [(event.recording, event.first) for event in timeline.events()] == [(0, 0), (2, 2)]
 
 
+def test_time_steps_since_the_last_anomaly_are_those_of_the_own_recording():
+    truth = (np.isin(np.arange(20), (0, 4, 5, 12)), np.zeros(20, np.bool_))
+    starts = np.array([0, 1, 4, 6, 12, 13, 19, 7], np.int64)
+    timeline = Timeline(
+        names=("a", "b"), recordings=np.array([0] * 7 + [1], np.int32), starts=starts, length=1, truth=truth
+    )
+    assert timeline.steps_since_anomaly().tolist() == [-1, 1, 4, 1, 7, 1, 7, -1]
+    assert replace(timeline, truth=None).steps_since_anomaly().tolist() == [-1] * 8
+
+
 def test_a_last_window_that_begins_earlier_is_no_overlap_of_all():
     recordings, starts = np.array([0, 0, 0, 1, 1, 1], np.int32), np.array([0, 10, 13, 0, 10, 11], np.int64)
     timeline = Timeline(names=("a", "b"), recordings=recordings, starts=starts, length=10)
