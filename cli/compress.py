@@ -76,6 +76,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
 
 def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, terminal: Terminal) -> str:
     from pocketvae.apps import PixelTraining, fit_tables, load_training_items
+    from pocketvae.apps.compression.codec_tables import keep_tables
     from pocketvae.bundle.demo import check_writable
     from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import check_output, write_bytes
@@ -95,9 +96,13 @@ def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, termi
     )
     labels = source.decoder_labels(bundle.vae, arguments.label)
     data = fit_tables(bundle, source.images, labels, training, models.choice(arguments), terminal.step)
+    kept = keep_tables(tables, data) if arguments.force else None
     write_bytes(tables, data, force=arguments.force)
     plural = kind_of(bundle.vae.data).plural
-    return f"tables of {len(data)} bytes, fitted to {len(source)} training {plural}: {tables}"
+    others = (
+        "" if kept is None else f"; those before are {kept.name}, where decompress finds them for files made before"
+    )
+    return f"tables of {len(data)} bytes, fitted to {len(source)} training {plural}: {tables}{others}"
 
 
 def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, terminal: Terminal) -> str:

@@ -38,10 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
         check_decompressed_output,
         decompress,
         image_count,
-        load_tables,
         write_decompressed,
     )
     from pocketvae.apps.clusters.commands import decompressed_on_cluster
+    from pocketvae.apps.compression.codec_tables import find_tables
     from pocketvae.apps.compression.decompressed_files import DECOMPRESSED_FILES
     from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import check_output
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
         data, name = arguments.file.read_bytes(), str(arguments.file)
         check_decompressed_output(arguments.out, image_count(data, name), bundle.vae, arguments.rate)
-        tables = load_tables(arguments.tables or arguments.bundle / TABLES_NAME)
+        tables = find_tables(arguments.tables or arguments.bundle / TABLES_NAME, data, name)
         choice = models.choice(arguments)
         with contextlib.ExitStack() as stack:
             if clusters.is_asked(arguments):

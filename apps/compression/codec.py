@@ -151,7 +151,7 @@ def _warn_of_loss(tables: LatentTables, items: EncodedItems, quality: int) -> No
         warnings.warn(
             f"{len(far)} of {len(items.names)} items {'is' if len(far) == 1 else 'are'} far outside the data that the "
             f"tables were fitted to, the first {items.names[far[0]]}, and may be restored as others: scale them as "
-            f"for training, or fit the tables to such data with --fit --force",
+            f"for training, or fit tables of their own to such data with --fit --tables FILE",
             DataWarning,
             stacklevel=4,
         )
@@ -160,8 +160,8 @@ def _warn_of_loss(tables: LatentTables, items: EncodedItems, quality: int) -> No
     if (symbols == symbols[0]).all() and not items.are_same():
         warnings.warn(
             f"all {len(items.names)} items are stored as the same latent and will be restored as the same item, since "
-            f"their latents differ by less than one step of the tables: raise --quality, or fit the tables to such "
-            f"data with --fit --force",
+            f"their latents differ by less than one step of the tables: raise --quality, or fit tables of their own to "
+            f"such data with --fit --tables FILE",
             DataWarning,
             stacklevel=4,
         )
@@ -257,8 +257,8 @@ def decompress(
     stream = unpack(data, name)
     if stream.tables_id != tables.id:
         raise DataError(
-            f"{name} was made with the tables {stream.tables_id.hex()}, but this bundle has {tables.id.hex()}: use "
-            f"the bundle that it was made with"
+            f"{name} was made with the tables {stream.tables_id.hex()}, but these are {tables.id.hex()}: use those "
+            f"that it was made with; new ones cannot read it either"
         )
     try:
         _check_memory(stream.count, bundle.vae)
@@ -276,9 +276,13 @@ def _decompress_pixels(vae: VaeSpec, stream: Stream, tables: CodecTables, progre
 
 
 def _decompress_latents(bundle: ModelBundle, stream: Stream, tables: CodecTables, decode: Decode) -> Decompressed:
+    own = decoder_id(bundle)
+    if {stream.decoder_id, tables.decoder_id} != {own}:
+        raise DataError(
+            f"it is for the decoder {stream.decoder_id.hex()}, but this bundle has {own.hex()}: use the bundle that it "
+            f"was made with, or a copy of it; new tables cannot read it"
+        )
     latents = _latent_tables(bundle, tables)
-    if stream.decoder_id != tables.decoder_id:
-        raise DataError(f"it is for the decoder {stream.decoder_id.hex()}, this is {tables.decoder_id.hex()}")
     symbols = decode_symbols(list(stream.codes), stream.count, latents, stream.quality)
     z = latents.latents(symbols, stream.quality)
     _compare(z, stream)
@@ -323,7 +327,10 @@ def _check(content: npt.NDArray[np.generic]) -> int:
 
 def _latent_tables(bundle: ModelBundle, tables: CodecTables) -> LatentTables:
     if tables.decoder_id != decoder_id(bundle):
-        raise ManifestError("the codec's tables were fitted to another decoder: fit them again with --fit --force")
+        raise ManifestError(
+            "the codec's tables were fitted to another decoder: fit others to this one with --fit --force, which keeps "
+            "these under another name for the files that need them"
+        )
     if tables.latents is None:
         raise ManifestError(
             "the codec's tables do not cover latents, because the bundle they were fitted to has no encoder"

@@ -15,7 +15,7 @@ from pocketvae.apps.choice import Choice
 from pocketvae.apps.compression.latent_tables import DEFAULT_QUALITY, LatentTables, fit_latent_tables
 from pocketvae.apps.compression.pixel_network import PixelNetwork, Window
 from pocketvae.apps.compression.pixel_training import PixelTraining, fit_pixel_network
-from pocketvae.apps.compression.stream import ID_BYTES
+from pocketvae.apps.compression.stream import ID_BYTES, unpack
 from pocketvae.bundle.demo import is_in_demo
 from pocketvae.data.array_files import open_npz
 from pocketvae.errors import DataError, ManifestError, SpecError
@@ -31,6 +31,7 @@ from pocketvae.vae_spec import DataKind, VaeSpec
 
 TABLES_NAME = "codec.npz"
 _FORMAT = 1
+_ADVICE = "restore it from a copy, which files made with it need, or fit others with --fit --force"
 # Tables of pocketvae are below 2 MB; what claims far more must not fill the memory.
 _LARGEST_BYTES = 64 << 20
 _NETWORK_ARRAYS = (
@@ -167,7 +168,7 @@ def load_tables(path: Path) -> CodecTables:
         apart = " --tables FILE" if is_in_demo(path) else ""
         raise ManifestError(f"{path} is missing: create it with pocketvae compress BUNDLE IMAGES --fit{apart}")
     if path.stat().st_size > _LARGEST_BYTES:
-        raise ManifestError(f"{path} is damaged (it has {path.stat().st_size} bytes): fit it again with --fit --force")
+        raise ManifestError(f"{path} is damaged (it has {path.stat().st_size} bytes): {_ADVICE}")
     data = path.read_bytes()
     try:
         with open_npz(data, _LARGEST_BYTES) as archive:
@@ -178,7 +179,7 @@ def load_tables(path: Path) -> CodecTables:
                 f"{path} has format version {int(arrays['format'])}, but this pocketvae reads version {_FORMAT}"
             )
         return CodecTables(
-            id=bytes.fromhex(files.sha256_bytes(data))[:ID_BYTES],
+            id=_id_of(data),
             decoder_id=arrays["decoder_id"].astype(np.uint8).tobytes(),
             latents=_latents(arrays),
             network=_network(arrays),
@@ -186,7 +187,67 @@ def load_tables(path: Path) -> CodecTables:
     except ManifestError:
         raise
     except Exception as e:  # numpy raises many unrelated types for a damaged archive
-        raise ManifestError(f"{path} is damaged ({shortened(e)}): fit it again with --fit --force") from e
+        raise ManifestError(f"{path} is damaged ({shortened(e)}): {_ADVICE}") from e
+
+
+def find_tables(path: Path, data: bytes, name: str = "the stream") -> CodecTables:
+    """Reads the tables that a compressed file was made with: those at a path, or those kept beside it.
+
+    Args:
+        path: Path of the tables.
+        data: Content of the compressed file.
+        name: Its name, for errors.
+
+    Raises:
+        ManifestError: neither are those that it was made with.
+        DataError: the file is of another kind, truncated or damaged.
+    """
+    wanted = unpack(data, name).tables_id
+    for place in dict.fromkeys((path, *(_kept(found, wanted) for found in (path, path.resolve())))):
+        if place.is_file() and place.stat().st_size <= _LARGEST_BYTES and _id_of(place.read_bytes()) == wanted:
+            return load_tables(place)
+    raise ManifestError(
+        f"{name} needs the tables {wanted.hex()}, but {path} {_state(path)}: use the bundle that it was made with, or "
+        f"name the file of its tables with --tables; no other tables can read it, nor can new ones"
+    )
+
+
+def keep_tables(path: Path, new: bytes) -> Path | None:
+    """Copies what new tables will replace to a name with its id, where `find_tables` looks: files need it.
+
+    Returns:
+        Path of the copy; None if there is nothing at the path, nothing else, or something too large for tables.
+
+    Raises:
+        OSError: the folder is not writable or full.
+    """
+    place = path.resolve() if path.is_symlink() else path
+    if files.is_stream(place) or not place.is_file() or place.stat().st_size > _LARGEST_BYTES:
+        return None
+    old = place.read_bytes()
+    if old == new:
+        return None
+    kept = _kept(place, _id_of(old))
+    if not kept.exists():
+        files.write_new(kept, old)
+    return kept
+
+
+def _kept(path: Path, tables_id: bytes) -> Path:
+    return path.with_name(f"{path.stem}.{tables_id.hex()}{path.suffix}")
+
+
+def _id_of(data: bytes) -> bytes:
+    return bytes.fromhex(files.sha256_bytes(data))[:ID_BYTES]
+
+
+def _state(path: Path) -> str:
+    if not path.is_file():
+        return "is missing"
+    try:
+        return f"has {load_tables(path).id.hex()}"
+    except ManifestError:
+        return "is damaged"
 
 
 def _check_integers(arrays: dict[str, Array]) -> None:

@@ -1,7 +1,10 @@
 """compress and decompress: exact where they promise it, and never silently wrong."""
 
+import hashlib
 import json
+import shutil
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ from pocketvae.apps import (
     load_tables,
 )
 from pocketvae.apps.compression import codec, codec_tables, pixel_codec
+from pocketvae.apps.compression.codec_tables import find_tables
 from pocketvae.apps.compression.latent_tables import BEST_QUALITY, fit_latent_tables, steps_of
 from pocketvae.apps.compression.pixel_training import PixelBatch, loss_and_gradients
 from pocketvae.apps.compression.rans import TOTAL
@@ -97,13 +101,14 @@ def test_items_far_outside_the_fit_are_warned_of_once(sequence_bundle, tmp_path)
         strange = items.copy()
         strange[7:9] *= 1000
         told = (
-            "2 of 70 items are far outside the data that the tables were fitted to, the first 7, .* with --fit --force"
+            "2 of 70 items are far outside the data that the tables were fitted to, the first 7, and may be restored "
+            "as others: scale them as for training, or fit tables of their own to such data with --fit --tables FILE"
         )
         with pytest.warns(DataWarning, match=told) as found:
             compress_lossy(bundle, tables, source(strange), Choice(), quality=10)
         assert len(found) == 1
         same = items[:2] + np.float32([[[0]], [[1e-6]]]) - items[1] + items[0]
-        with pytest.warns(DataWarning, match="all 2 items are stored as the same latent .* raise --quality"):
+        with pytest.warns(DataWarning, match="same latent .* raise --quality, or fit tables of their own"):
             compress_lossy(bundle, tables, source(same), Choice(), quality=1)
         with pytest.raises(DataError, match="the tables cannot cover the latents of 2 of 70 items to fit to, z_mean"):
             fit_tables(bundle, np.where(strange > 1, strange * 1e6, strange), None, PixelTraining())
@@ -288,13 +293,19 @@ def test_the_reason_is_said(lossy, change, message):
 
 
 def test_other_tables_and_other_decoders_are_refused(bundle, tables, lossy, tmp_path, bundles, grey_images):
-    with pytest.raises(DataError, match=r"was made with the tables [0-9a-f]{8}, but this bundle has"):
+    with pytest.raises(DataError, match=r"was made with the tables [0-9a-f]{8}, but these are 00000000: use those"):
         decompress(bundle, type(tables)(**{**vars(tables), "id": b"\0\0\0\0"}), lossy, Choice())
     goldens = np.zeros((20, 6, 6, 1), np.float32)
     with pocketvae.open(bundles.make_bundle(tmp_path / "other", goldens=goldens)) as other:
-        with pytest.raises(ManifestError, match="fitted to another decoder"):
-            decompress(other, tables, lossy, Choice())
-        with pytest.raises(ManifestError, match="fitted to another decoder"):
+        told = (
+            f"x.pvae: it is for the decoder {tables.decoder_id.hex()}, but this bundle has .*: use the bundle that it"
+        )
+        with pytest.raises(DataError, match=told) as found:
+            decompress(other, tables, lossy, Choice(), name="x.pvae")
+        assert "--fit" not in str(found.value)
+        with pytest.raises(
+            ManifestError, match="fitted to another decoder: .* --force, which keeps these under another"
+        ):
             compress_lossy(other, tables, source(grey_images), Choice())
 
 
@@ -331,12 +342,12 @@ def test_only_pixels_are_compressed(bundle, tables, grey_images):
 def test_damaged_tables_are_refused(tables_path, tmp_path):
     data = (tables_path / "codec.npz").read_bytes()
     with pytest.raises(
-        ManifestError, match="codec.npz is missing: create it with pocketvae compress BUNDLE IMAGES --fit"
+        ManifestError, match="codec.npz is missing: create it with pocketvae compress BUNDLE IMAGES --fit$"
     ):
         load_tables(tmp_path / "codec.npz")
     for damaged in (data[: len(data) // 2], b"nothing", b""):
         (tmp_path / "codec.npz").write_bytes(damaged)
-        with pytest.raises(ManifestError, match="is damaged"):
+        with pytest.raises(ManifestError, match="is damaged .*: restore it from a copy, which files made with it need"):
             load_tables(tmp_path / "codec.npz")
 
 
@@ -446,6 +457,63 @@ def test_the_commands_do_the_same(tables_path, grey_images, tmp_path, monkeypatc
         assert main([*words, "--quiet"]) == 2, words
         assert message in capsys.readouterr().err
     assert unpack((tmp_path / "z.pvae").read_bytes(), "z").coding == Coding.LATENTS
+
+
+def test_a_new_fit_leaves_files_readable(tables_path, grey_images, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", grey_images[:60])
+    bundle, fit = str(tables_path), ["--fit", "--force", "--tables", "shared/t.npz", "--fit-steps"]
+    Path("shared").mkdir()
+    Path("link.npz").symlink_to("shared/t.npz")
+
+    def run(*words):
+        assert main([*map(str, words), "--quiet"]) == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    def read(name, *words):
+        run("decompress", bundle, name, "--out", "y.npz", "--tables", *words, "--force")
+        return np.load("y.npz")
+
+    assert "before" not in run("compress", bundle, "x.npy", *fit, 1)
+    old = Path("shared/t.npz").read_bytes()
+    for name, words in (("a.pvae", ()), ("b.pvae", ("--lossless",))):
+        run("compress", bundle, "x.npy", "--out", name, "--tables", "shared/t.npz", *words)
+    z = read("a.pvae", "shared/t.npz")["z"]
+    assert "before" not in run("compress", bundle, "x.npy", *fit, 1)  # the same tables
+    assert [path.name for path in Path("shared").iterdir()] == ["t.npz"]
+    kept = f"t.{hashlib.sha256(old).hexdigest()[:8]}.npz"
+    assert f"; those before are {kept}, where decompress finds them" in run("compress", bundle, "x.npy", *fit, 2)
+    assert Path("shared", kept).read_bytes() == old
+    assert Path("shared/t.npz").read_bytes() != old
+    run("compress", bundle, "x.npy", *(word.replace("shared/t", "link") for word in fit), 3)
+    assert len(list(Path("shared").iterdir())) == 3
+    for tables in ("shared/t.npz", "link.npz", f"shared/{kept}"):
+        assert np.array_equal(read("a.pvae", tables)["z"], z)
+        assert np.array_equal(read("b.pvae", tables)["images"], grey_images[:60])
+    Path("shared/t.npz").write_bytes(b"damaged")
+    assert np.array_equal(read("a.pvae", "shared/t.npz")["z"], z)
+
+
+def test_a_file_without_its_tables_says_which_it_needs_and_names_no_fit(bundle, tables, tables_path, lossy, tmp_path):
+    needed = tables.id.hex()
+
+    def message():
+        with pytest.raises(ManifestError, match=f"x.pvae needs the tables {needed}, but .*t.npz ") as found:
+            find_tables(tmp_path / "t.npz", lossy, "x.pvae")
+        assert "--fit" not in str(found.value)
+        return str(found.value)
+
+    assert "t.npz is missing: use the bundle that it was made with, or name the file of its tables with" in message()
+    (tmp_path / "t.npz").write_bytes(b"nothing")
+    assert "t.npz is damaged: use the bundle" in message()
+    with np.load(tables_path / "codec.npz") as archive:
+        np.savez(tmp_path / "t.npz", **archive)
+    assert f"t.npz has {load_tables(tmp_path / 't.npz').id.hex()}: use the bundle" in message()
+    shutil.copy(tables_path / "codec.npz", tmp_path / f"t.{needed}.npz")
+    assert find_tables(tmp_path / "t.npz", lossy).id == tables.id
+    assert find_tables(tables_path / "codec.npz", lossy).id == tables.id
+    (tmp_path / f"t.{needed}.npz").write_bytes(b"other")
+    message()
 
 
 def test_numbered_pictures_of_somebody_else_are_not_replaced(tables_path, tmp_path, capsys):
