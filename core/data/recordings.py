@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +18,9 @@ from pocketvae.data.recording_folders import anomalous_files, names_folders
 from pocketvae.data.row_numbers import RowNumbers, joined
 from pocketvae.data.rows import BLOCK_ROWS, Collector, FileRows, InMemory, OnDisk, Rows, blocks, part_of
 from pocketvae.data.tables import at_row
-from pocketvae.data.time_steps import TimeSteps, is_other_rate
+from pocketvae.data.time_steps import FEWEST_TIMES, TimeSteps, is_other_rate
 from pocketvae.data.time_tables import TimeTable, time_tables
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, DataWarning
 from pocketvae.parsing import names_as_word, shortened
 
 Flags = npt.NDArray[np.bool_]
@@ -40,6 +41,7 @@ class Recording:
         rate_hz: Time steps in a second; None where the file does not say.
         first: Number of the first time step in the file, from 0: behind a gap it is not 0.
         truth: `[T] bool`, which time steps are anomalies; None where that is not known.
+        unused: Names of columns of its table that nobody asked for.
     """
 
     name: str
@@ -48,9 +50,15 @@ class Recording:
     rate_hz: float | None = None
     first: int = 0
     truth: npt.NDArray[np.bool_] | None = None
+    unused: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def lacks_clock(self) -> bool:
+        """Whether it is a table without a column of times."""
+        return self.rate_hz is None and Path(self.name).suffix.lower() in TABLES and len(self) >= FEWEST_TIMES
 
     @property
     def place(self) -> str:
@@ -89,6 +97,8 @@ class Wanted:
 def read_recordings(source: Path, wanted: Wanted) -> tuple[Recording, ...]:
     """Reads a file or all recordings of a folder, in the order of their names; a file with gaps is several recordings.
 
+    Warns of columns that are no channels of a model which knows its channels by their names.
+
     Args:
         source: A `.csv` or `.parquet` table of time steps, a sound file, a `.npy` array `[T, C]`, or a folder of such
             files, also in subfolders.
@@ -110,6 +120,7 @@ def read_recordings(source: Path, wanted: Wanted) -> tuple[Recording, ...]:
             wanted = replace(wanted, count=parts[0].values.shape[1], by=f"{name} has")
     _check_one_rate(parts)
     _check_same_channels(parts)
+    _warn_of_unused(source, parts)
     if truth or is_usual:
         names = [part.name for part in parts]
         flags = anomalous_files(source, names, truth or wanted.usual_truth, may_lack=is_usual)
@@ -208,18 +219,19 @@ def _of_table(path: Path, wanted: Wanted, collector: Collector, most_rows: int) 
     """
     names: tuple[str, ...] = ()
     is_truth: list[Flags] = []
+    unused: tuple[str, ...] = ()
     steps = TimeSteps(path, OnDisk(path) if most_rows else InMemory())
-    for table in time_tables(path, most_rows):
-        chosen, flags = _chosen(table, path, wanted)
+    for table in time_tables(path, most_rows, wanted.names or wanted.usual):
+        chosen, flags, unused = _chosen(table, path, wanted)
         collector.add(chosen.checked(path, may_miss=wanted.fill_gaps > 0))
-        steps.add(joined([chosen.rows]), chosen.times_s)
+        steps.add(joined([chosen.rows]), chosen.times_s, chosen.clock)
         is_truth += [flags] if flags is not None else []
         names = chosen.names
     values, numbers = collector.rows(), steps.numbers
     truth = np.concatenate(is_truth) if is_truth else None
     if not steps.have_rate:
         values = _without_missing(values, path, wanted, names, numbers)
-        return [Recording(name=path.name, values=values, channels=names, truth=truth)]
+        return [Recording(name=path.name, values=values, channels=names, truth=truth, unused=unused)]
     parts = steps.parts()
     return [
         Recording(
@@ -229,13 +241,14 @@ def _of_table(path: Path, wanted: Wanted, collector: Collector, most_rows: int) 
             rate_hz=rate_hz,
             first=first,
             truth=None if truth is None else truth[first:last],
+            unused=unused,
         )
         for (first, last), rate_hz in zip(parts, steps.rates_hz(parts), strict=True)
     ]
 
 
-def _chosen(table: TimeTable, path: Path, wanted: Wanted) -> tuple[TimeTable, Flags | None]:
-    """Returns the wanted channels of a table, and which time steps are anomalies."""
+def _chosen(table: TimeTable, path: Path, wanted: Wanted) -> tuple[TimeTable, Flags | None, tuple[str, ...]]:
+    """Returns the wanted channels of a table, which time steps are anomalies, and columns that nobody asked for."""
     truth = wanted.truth or (wanted.usual_truth if wanted.usual_truth in table.names else "")
     flags = table.flags(truth, path) if truth else None
     if truth and not wanted.names:
@@ -243,6 +256,8 @@ def _chosen(table: TimeTable, path: Path, wanted: Wanted) -> tuple[TimeTable, Fl
         if not table.names:
             raise DataError(f"{path} must have columns beside {truth}, which --truth names, and the time, got none")
     chosen = wanted.names or (wanted.usual if set(wanted.usual) <= set(table.names) else ())
+    # Who names channels knows the others.
+    unused = tuple(name for name in table.names if chosen and not wanted.names and name not in chosen)
     if chosen:
         table = table.chosen(chosen, path)
     if len(table.names) == 1 < (wanted.count or 1) and table.times_s is None and path.suffix.lower() == ".csv":
@@ -251,7 +266,7 @@ def _chosen(table: TimeTable, path: Path, wanted: Wanted) -> tuple[TimeTable, Fl
             f"separate columns by commas, semicolons or tabs"
         )
     _check_channels(path, len(table.names), wanted, table.names)
-    return table, flags
+    return table, flags, unused
 
 
 def _check_channels(path: Path, found: int, wanted: Wanted, names: Sequence[str] = ()) -> None:
@@ -312,6 +327,18 @@ def _check_finite(values: Rows, path: Path, *, may_miss: bool) -> None:
                 f"{value}{': fill it in, or pass --fill-gaps' if np.isnan(value) else ''}"
             )
         first += len(block)
+
+
+def _warn_of_unused(source: Path, parts: Sequence[Recording]) -> None:
+    """Warns of columns that are left out: one of them may be the time, under a name that no time has."""
+    names = list(dict.fromkeys(name for part in parts for name in part.unused))
+    if names:
+        are = "s that are no channels of the model are" if len(names) > 1 else " that is no channel of the model is"
+        warnings.warn(
+            f"{source.name}: {len(names)} column{are} not used: {shortened(', '.join(names))}",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _check_one_rate(parts: Sequence[Recording]) -> None:

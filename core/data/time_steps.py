@@ -45,16 +45,19 @@ class TimeSteps:
             collector: Takes the times, in memory or not.
         """
         self._path, self._collector, self._has_times = path, collector, False
+        self._clock = "time"
         self._numbers: list[RowNumbers] = []
         self._times: Rows | None = None
 
-    def add(self, rows: RowNumbers, times_s: Times | None) -> None:
+    def add(self, rows: RowNumbers, times_s: Times | None, clock: str = "time") -> None:
         """Takes the next steps.
 
         Args:
             rows: Numbers of their rows.
             times_s: When they were; None where no column says.
+            clock: Name of that column.
         """
+        self._clock = clock
         self._numbers.append(rows)
         if times_s is not None:
             # The bits of a float64 are those of two float32, which a collector takes.
@@ -126,7 +129,7 @@ class TimeSteps:
         late = np.flatnonzero(steps_s <= 0)
         if len(late):
             row = self.numbers[first + late[0] + 1]
-            found = _backwards(steps_s[late[0] :])
+            found = _backwards(steps_s[late[0] :], self._clock)
             raise DataError(f"{at_row(self._path, row)}: time must rise from row to row, got {found}")
 
     def _checked_rate_s(self, first: int, last: int, before_s: float) -> float:
@@ -198,7 +201,7 @@ def _length(part: tuple[int, int]) -> int:
     return part[1] - part[0]
 
 
-def _backwards(steps_s: Times) -> str:
+def _backwards(steps_s: Times, clock: str) -> str:
     """Returns what is wrong with steps of which the first does not rise, and what to do about it."""
     if steps_s[0]:
         return (
@@ -209,6 +212,6 @@ def _backwards(steps_s: Times) -> str:
         return "the time of the row before: remove one of them"
     return (
         f"the time of the row before, here and in {equal - 1} of the next {len(steps_s) - 1} rows: the clock is too "
-        f"coarse, so write times with more digits, or leave their column out of the file, without which neither gaps "
-        f"nor the rate are checked"
+        f"coarse, so write times with more digits, or leave the column {clock!r} out of the file, without which "
+        f"neither gaps nor the rate are checked"
     )

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import array
-import datetime
-import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,15 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.data.clocks import Clock, UnknownUnitError, clock_of, is_time
 from pocketvae.data.tables import at_row, column_places, is_bare_index, is_header, opened_table
 from pocketvae.errors import DataError, TargetError
 from pocketvae.installation import install_command
 from pocketvae.parsing import shortened
 
-# Names of a column that is the time, without a unit in brackets or behind an underscore.
-_TIME_NAMES = frozenset({"time", "timestamp", "date", "datetime", "t", "ts"})
-_UNITS_S = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "": 1.0}
-_UNIT = re.compile(r"^(.*?)[ _]*[\[(]?(s|sec|seconds|ms|us|ns)?[\])]?$")
 _BATCH_ROWS = 1 << 14
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -37,6 +31,7 @@ class TimeTable:
         times_s: `[T] float64`, when each step was, in seconds; None where no column says.
         rows: `[T] int64`, the number of each step's row, as editors count them; from 0 where no text has rows.
         texts: Of each channel that has a cell which is not a number, the first: its time step and its text.
+        clock: Name of the column that says the times; empty where none does.
     """
 
     names: tuple[str, ...]
@@ -44,6 +39,7 @@ class TimeTable:
     times_s: npt.NDArray[np.float64] | None
     rows: npt.NDArray[np.int64]
     texts: dict[int, tuple[int, str]]
+    clock: str = ""
 
     @property
     def first_row(self) -> int:
@@ -134,11 +130,13 @@ def read_time_table(path: Path) -> TimeTable:
     return table
 
 
-def time_tables(path: Path, most_rows: int) -> Iterator[TimeTable]:
+def time_tables(path: Path, most_rows: int, channels: Sequence[str] = ()) -> Iterator[TimeTable]:
     """Reads a table, some rows at a time; 0 for all at once.
 
-    A column is the time if it has such a name (`time`, `timestamp`, `date`, `datetime`, `t`, `ts`, also with a unit
-    such as `time_ms`). Times are numbers, in seconds unless the name has a unit, or dates as ISO 8601 writes them.
+    Args:
+        path: Of the table.
+        most_rows: How many.
+        channels: Names of columns that are channels, which tells from the time what may be either; see `clock_of`.
 
     Raises:
         DataError: the file is damaged or empty, its rows have different lengths, a time cannot be read, or there are
@@ -146,7 +144,7 @@ def time_tables(path: Path, most_rows: int) -> Iterator[TimeTable]:
         TargetError: pyarrow, which reads Parquet, is not installed.
     """
     columns = None
-    for columns in _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path):
+    for columns in (_parquet if path.suffix.lower() == ".parquet" else _csv)(path, channels):
         if most_rows and columns.count >= most_rows:
             yield columns.table()
     if columns is None or not columns.total:
@@ -159,21 +157,20 @@ class _Columns:
     """Takes a table row by row, as numbers, which are smaller than their texts.
 
     Attributes:
-        clock: Which column is the time; None if none is.
-        unit_s: How many seconds 1 of it is.
+        clock: The column that is the time; None if none is.
         total: Rows so far.
     """
 
-    def __init__(self, names: Sequence[str], path: Path) -> None:
+    def __init__(self, names: Sequence[str], path: Path, channels: Sequence[str]) -> None:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise DataError(f"{path} must have columns of different names, got two of {shortened(twice)!r}")
         self._path, self._names = path, names
-        self.clock = next((index for index, name in enumerate(names) if _time_unit_s(name) is not None), None)
-        self._channels = [index for index in range(len(names)) if index != self.clock]
+        self.clock = clock_of(names, channels)
+        self._channels = [index for index, name in enumerate(names) if self.clock is None or name != self.clock.name]
         if not self._channels:
             raise DataError(f"{path} must have columns beside the time, got {shortened(', '.join(names))}")
-        self.unit_s = 1.0 if self.clock is None else _time_unit_s(names[self.clock]) or 1.0
+        self._clock_at = 0 if self.clock is None else names.index(self.clock.name)
         self.total = 0
         self._begin()
 
@@ -193,7 +190,7 @@ class _Columns:
             DataError: its time cannot be read.
         """
         if self.clock is not None:
-            self._times_s.append(self._time(number, cells[self.clock]))
+            self._times_s.append(self._time(self.clock, number, cells[self._clock_at]))
         for place, index in enumerate(self._channels):
             try:
                 self._values.append(float(cells[index]))
@@ -211,13 +208,16 @@ class _Columns:
             times_s=None if self.clock is None else np.array(self._times_s),
             rows=np.array(self._rows, np.int64),
             texts=self._texts,
+            clock="" if self.clock is None else self.clock.name,
         )
         self._begin()
         return found
 
-    def _time(self, number: int, cell: Any) -> float:
+    def _time(self, clock: Clock, number: int, cell: Any) -> float:
         try:
-            return _time_s(cell, self.unit_s)
+            return clock.seconds(cell)
+        except UnknownUnitError as e:
+            raise DataError(f"{at_row(self._path, number)}: {e}") from e
         except (TypeError, ValueError) as e:
             raise DataError(
                 f"{at_row(self._path, number)}: the time must be a number or a date such as 2026-01-31T12:00:00, got "
@@ -229,15 +229,16 @@ class _Columns:
             self._texts.setdefault(place, (len(self._rows), str(cell)))
 
 
-def _csv(path: Path) -> Iterator[_Columns]:
+def _csv(path: Path, channels: Sequence[str]) -> Iterator[_Columns]:
     """Yields the columns after every row."""
     with opened_table(path) as rows:
         number, first = next(rows, (0, []))
         if not first:
             raise DataError(f"{path} must hold time steps, got none")
         # Columns may have numbers for names; where one is called like a time, the row is a header.
-        has_header = is_header(first) or any(_time_unit_s(cell) is not None for cell in first)
-        columns = _Columns([cell.strip() if has_header else str(index) for index, cell in enumerate(first)], path)
+        cells = [cell.strip() for cell in first]
+        has_header = is_header(first) or any(map(is_time, cells))
+        columns = _Columns(cells if has_header else list(map(str, range(len(cells)))), path, channels)
         if not has_header:
             columns.add(number, first)
             yield columns
@@ -246,7 +247,7 @@ def _csv(path: Path) -> Iterator[_Columns]:
             yield columns
 
 
-def _parquet(path: Path) -> Iterator[_Columns]:
+def _parquet(path: Path, channels: Sequence[str]) -> Iterator[_Columns]:
     """Yields the columns after every batch of rows."""
     try:
         import pyarrow
@@ -256,13 +257,15 @@ def _parquet(path: Path) -> Iterator[_Columns]:
     try:
         # Else all of the file is read in advance, and kept to its end.
         with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
-            names = _arrow_names(file.schema_arrow)
-            found = _Columns(list(names.values()), path)
+            names = _arrow_names(file.schema_arrow, channels)
+            found = _Columns(list(names.values()), path, channels)
+            clock = "" if found.clock is None else found.clock.name
+            if found.clock is not None and any(
+                name == clock and _holds_dates(file.schema_arrow.types[place]) for place, name in names.items()
+            ):
+                found.clock.unit_s = 1.0
             for batch in file.iter_batches(_BATCH_ROWS):
-                columns = [
-                    _arrow_column(batch.column(place), found.unit_s if index == found.clock else None)
-                    for index, place in enumerate(names)
-                ]
+                columns = [_arrow_column(batch.column(place), is_time=name == clock) for place, name in names.items()]
                 for number, cells in enumerate(zip(*columns, strict=True), found.total):
                     found.add(number, cells)
                 yield found
@@ -270,10 +273,10 @@ def _parquet(path: Path) -> Iterator[_Columns]:
         raise DataError(f"{path} cannot be read as Parquet: {shortened(str(e).splitlines()[0])}") from e
 
 
-def _arrow_names(schema: Any) -> dict[int, str]:
+def _arrow_names(schema: Any, channels: Sequence[str]) -> dict[int, str]:
     """Returns the names of columns by their places; an index of pandas without a name is the time, or is left out."""
     names = dict(enumerate(schema.names))
-    has_time = any(_time_unit_s(name) is not None for name in names.values())
+    has_time = clock_of(list(names.values()), channels) is not None
     for place in [place for place, name in names.items() if is_bare_index(name)]:
         if has_time or not _holds_dates(schema.types[place]):
             del names[place]
@@ -282,48 +285,24 @@ def _arrow_names(schema: Any) -> dict[int, str]:
     return names
 
 
-def _arrow_column(column: Any, unit_s: float | None) -> Sequence[Any]:
-    """Returns the cells of a column; dates as numbers of the time's unit, and as text where it is not the time."""
+def _arrow_column(column: Any, *, is_time: bool) -> Sequence[Any]:
+    """Returns the cells of a column; dates as seconds where it is the time, and else as text."""
     import pyarrow
 
     if not _holds_dates(column.type):
         values: Sequence[Any] = column.to_pylist()
         return values
-    if unit_s is None:
+    if not is_time:
         texts: Sequence[Any] = column.cast(pyarrow.timestamp("us"), safe=False).cast(pyarrow.string()).to_pylist()
         return texts
     items = column.cast(pyarrow.timestamp("ns")).cast(pyarrow.int64()).to_pylist()
-    return [None if item is None else item / 1e9 / unit_s for item in items]
+    return [None if item is None else item / 1e9 for item in items]
 
 
 def _holds_dates(arrow_type: Any) -> bool:
     import pyarrow
 
     return bool(pyarrow.types.is_timestamp(arrow_type) or pyarrow.types.is_date(arrow_type))
-
-
-def _time_unit_s(name: str) -> float | None:
-    """Returns how many seconds 1 of a column is; None if it is not a time."""
-    if name.strip() == "T":
-        # The symbol of a temperature; that of time is small.
-        return None
-    match = _UNIT.match(name.strip().lower())
-    if name.strip().lower() in _TIME_NAMES:
-        return 1.0
-    if match is None or match[1] not in _TIME_NAMES:
-        return None
-    return _UNITS_S[match[2] or ""]
-
-
-def _time_s(cell: Any, unit_s: float) -> float:
-    try:
-        seconds = float(cell) * unit_s
-    except ValueError:
-        moment = datetime.datetime.fromisoformat(str(cell).strip())
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
-    if not math.isfinite(seconds):
-        raise ValueError("not finite")
-    return seconds
 
 
 def _run_length(flags: npt.NDArray[np.bool_]) -> int:

@@ -30,6 +30,7 @@ from pocketvae.data.windows import (
     Windowing,
     Windows,
     cut_windows,
+    lines_of,
     split_classes,
     timeline_of,
     unused_lines,
@@ -255,6 +256,8 @@ def _labels(
 def _check_rate(recordings: Sequence[Recording], vae: VaeSpec, windowing: Windowing) -> None:
     """Checks that recordings have the rate of those that a model was trained on, or of those that it had before.
 
+    Warns of tables that do not say theirs.
+
     Raises:
         DataError: they have another.
     """
@@ -267,6 +270,10 @@ def _check_rate(recordings: Sequence[Recording], vae: VaeSpec, windowing: Window
                 f"recordings must have the rate {whose}, {expected_hz:.6g} Hz, but {recording.place} has "
                 f"{recording.rate_hz:.6g} Hz: resample it"
             )
+    silent = [recording.name for recording in recordings if recording.lacks_clock]
+    what = f"without a column of times, so that neither gaps nor the rate {whose} were checked"
+    for line in lines_of(silent if expected_hz else (), len(recordings), what):
+        warnings.warn(line, DataWarning, stacklevel=5)
 
 
 def _split_recordings(path: Path, vae: VaeSpec, windowing: Windowing) -> ValueSplits:

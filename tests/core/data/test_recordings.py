@@ -5,7 +5,7 @@ import pytest
 
 from pocketvae.data import recordings
 from pocketvae.data.recordings import Wanted, read_recordings
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, DataWarning
 
 
 def table(path, times, channels=2):
@@ -252,3 +252,46 @@ def test_parts_of_a_recording_have_their_own_rates(tmp_path):
     times = np.concatenate([np.arange(200) / 98.2, 100 + np.arange(300) / 100, 200 + np.arange(200) / 101.8])
     with pytest.raises(DataError, match=r"a\.csv has 98\.2 Hz and a\.csv from time step 500 on 101\.8 Hz: resample"):
         read_recordings(table(tmp_path / "a.csv", times), Wanted(count=2))
+
+
+def other_table(path, clock):
+    path.write_text(f"{clock},c0,c1,c2\n" + "".join(f"{step / 2},1,2,3\n" for step in range(9)), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("clock", ["elapsed_s", "timestamp_utc", "Zeit"])
+def test_a_time_of_another_name_cuts_at_gaps_and_says_the_rate(tmp_path, clock, recwarn):
+    path = other_table(tmp_path / "a.csv", clock)
+    path.write_text(path.read_text("utf-8") + "90,4,5,6\n90.5,4,5,6\n", "utf-8")
+    found = read_recordings(path, Wanted(count=3, usual=("c0", "c1", "c2")))
+    assert [(len(part), part.rate_hz) for part in found] == [(9, 2), (2, 2)]
+    assert not recwarn.list
+
+
+def test_columns_that_nobody_asked_for_are_named(tmp_path, recwarn):
+    for name in ("a.csv", "b.csv"):
+        other_table(tmp_path / name, "ticks")
+    with pytest.warns(
+        DataWarning, match=r"2 columns that are no channels of the model are not used: ticks, c1$"
+    ) as told:
+        found = read_recordings(tmp_path, Wanted(count=2, usual=("c2", "c0")))
+    assert len(told) == 1
+    assert [(part.channels, part.unused, part.lacks_clock) for part in found] == [
+        (("c2", "c0"), ("ticks", "c1"), True)
+    ] * 2
+    recwarn.clear()
+    assert read_recordings(tmp_path, Wanted(count=2, names=("c2", "c0")))[0].unused == ()
+    (timed,) = read_recordings(table(tmp_path / "c.csv", range(3), 3), Wanted(count=3, usual=("c0", "c1", "c2")))
+    assert (timed.unused, timed.lacks_clock) == ((), False)
+    # What says which time steps are anomalies is no channel, and used.
+    truth = Wanted(count=3, usual=("ticks", "c0", "c1"), usual_truth="c2")
+    (tmp_path / "b.csv").write_text("ticks,c0,c1,c2\n0,1,2,1\n1,2,3,0\n", "utf-8")
+    assert read_recordings(tmp_path / "b.csv", truth)[0].unused == ()
+    assert not recwarn.list
+
+
+def test_a_channel_may_be_called_like_a_time(tmp_path):
+    path = other_table(tmp_path / "a.csv", "elapsed_s")
+    for wanted in (Wanted(names=("elapsed_s", "c0")), Wanted(usual=("elapsed_s", "c0", "c1", "c2"))):
+        (found,) = read_recordings(path, wanted)
+        assert (found.channels[0], found.rate_hz, found.values[1, 0]) == ("elapsed_s", None, 0.5)

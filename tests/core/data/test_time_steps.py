@@ -101,7 +101,7 @@ def test_a_clock_that_is_too_coarse_is_told_from_rows_that_are_there_twice(make,
     first = int(np.flatnonzero(np.diff(times_s) == 0)[0]) + 3
     with pytest.raises(DataError, match=rf"row {first}: .* the time of the row before, here and in \d+ of the next "):
         make(times_s).parts()
-    with pytest.raises(DataError, match=r"the clock is too coarse, so write times with more digits, or leave their "):
+    with pytest.raises(DataError, match=r"the clock is too coarse, so write times with more digits, or leave the col"):
         make(times_s).parts()
     with pytest.raises(DataError, match=r"row 11: .* got the time of the row before: remove one of them$"):
         make(np.insert(STEADY_S, [9, 700], STEADY_S[[8, 699]])).parts()

@@ -39,6 +39,26 @@ def test_without_a_time_every_column_is_a_channel(tmp_path):
     assert (bare.names, bare.values.tolist(), bare.first_row) == (("0", "1"), [[1, 2.5], [3, 4]], 1)
 
 
+def test_what_may_be_the_time_is_a_channel_where_it_is_called_so(tmp_path):
+    path = written(tmp_path, "ax,elapsed_ms\n1,0\n2,500\n")
+    table = read_time_table(path)
+    assert (table.clock, table.names, table.times_s.tolist()) == ("elapsed_ms", ("ax",), [0, 0.5])
+    (table,) = time_tables(path, 0, ["elapsed_ms"])
+    assert (table.clock, table.names, table.times_s) == ("", ("ax", "elapsed_ms"), None)
+    assert table.values.tolist() == [[1, 0], [2, 500]]
+    table = read_time_table(written(tmp_path, "elapsed_ms,ts\n500,0\n600,2\n"))
+    assert (table.clock, table.names, table.times_s.tolist()) == ("ts", ("elapsed_ms",), [0, 2])
+
+
+def test_numbers_without_a_unit_are_refused_where_they_need_not_be_seconds(tmp_path):
+    path = written(tmp_path, "ax,elapsed\n1,0\n")
+    with pytest.raises(DataError, match=r"pump\.csv, row 2: the column 'elapsed' must be called after the unit"):
+        read_time_table(path)
+    path = written(tmp_path, "timestamp,ax\n1767225600000,1\n")
+    with pytest.raises(DataError, match=r"row 2: the column 'timestamp' must hold seconds, got 1.767e\+12: call it"):
+        read_time_table(path)
+
+
 def test_channels_are_chosen_by_name_in_the_order_asked_for(tmp_path):
     path = written(tmp_path, "time,ax,note,ay\n0,1,fine,2\n1,3,,4\n")
     table = read_time_table(path)

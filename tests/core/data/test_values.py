@@ -5,7 +5,7 @@ import pytest
 
 from pocketvae.data.values import load_value_splits, load_values
 from pocketvae.data.windows import Windowing
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, DataWarning
 from pocketvae.fields import Channel, ChannelKind
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
 
@@ -161,3 +161,29 @@ def test_categories_of_a_table_are_those_of_the_model(tmp_path):
     (tmp_path / "t.csv").write_text("part,volt\nc,7\n", "utf-8")
     with pytest.raises(DataError, match="row 2, column 'part': must be one of a, b, got 'c'"):
         load_values(str(tmp_path / "t.csv"), table)
+
+
+def test_tables_without_a_clock_are_named_where_a_rate_is_known(tmp_path, recwarn):
+    (tmp_path / "r").mkdir()
+    for name in ("a.csv", "b.csv"):
+        rows = "".join(f"{step},1\n" for step in range(8))
+        (tmp_path / "r" / name).write_text(f"ax,ay\n{rows}", "utf-8")
+    (tmp_path / "r" / "c.csv").write_text("t,ax,ay\n0,1,2\n0.01,1,2\n0.02,1,2\n0.03,1,2\n", "utf-8")
+    source = str(tmp_path / "r")
+    sequences = vae(4, 2, data=DataKind.SEQUENCE)
+    load_values(source, sequences)
+    assert not recwarn.list
+    for known, windowing, whose in (
+        (replace(sequences, rate_hz=100), Windowing(), "of the training data"),
+        (sequences, Windowing(usual_rate_hz=100.0), "of those that were calibrated with"),
+    ):
+        with pytest.warns(DataWarning) as told:
+            load_values(source, known, windowing)
+        assert [str(warning.message) for warning in told] == [
+            f"2 of 3 recordings are without a column of times, so that neither gaps nor the rate {whose} were checked: "
+            f"a.csv, b.csv"
+        ]
+    np.save(tmp_path / "a.npy", np.ones((8, 2)))
+    recwarn.clear()
+    load_values(str(tmp_path / "a.npy"), replace(sequences, rate_hz=100))
+    assert not recwarn.list
