@@ -40,11 +40,13 @@ def _described(alarms: Alarms) -> str:
     unit = "s" if alarms.rate_hz is not None else "time steps"
     delay = alarms.median_delay_s
     late = "" if delay is None else f", half of them within {delay:.3g} {unit}"
+    one = "lies in a part of a recording that is" if alarms.too_short == 1 else "lie in parts of recordings that are"
+    short = f"; {alarms.too_short} {one} shorter than a window, so cannot be" if alarms.too_short else ""
     a_day = alarms.false_alarms_per_day
     rate = "" if a_day is None else f", {a_day:.3g} a day"
     plural = "" if alarms.false_alarms == 1 else "s"
     watched = f"{alarms.watched_s:.4g} {unit} of normal operation"
     return (
-        f"{alarms.detected} of {alarms.events} events detected{late}; {alarms.false_alarms} false alarm{plural} in "
-        f"{watched}{rate}"
+        f"{alarms.detected} of {alarms.events} events detected{late}{short}; {alarms.false_alarms} false alarm{plural} "
+        f"in {watched}{rate}"
     )

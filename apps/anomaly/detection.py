@@ -40,6 +40,7 @@ class Alarms:
 
     Attributes:
         events: Number of events in the recordings.
+        too_short: How many of them no window holds, for their recording, or its part between gaps, is shorter than one.
         detected: How many of them an alarm falls into.
         delays_s: For each detected event, from its first time step to the end of the first window above the threshold
             that holds one of its time steps, in seconds; in time steps where the rate is not known.
@@ -51,6 +52,7 @@ class Alarms:
 
     __pydantic_config__ = STRICT
     events: int
+    too_short: int
     detected: int
     delays_s: tuple[float, ...]
     false_alarms: int
@@ -169,6 +171,7 @@ def alarms(above: Flags, anomalous: Flags, timeline: Timeline) -> Alarms:
             delays.append(float(raised.min() - event.first + 1) / rate)
     return Alarms(
         events=len(events),
+        too_short=sum(map(timeline.is_too_short, events)),
         detected=len(delays),
         delays_s=tuple(delays),
         false_alarms=_false_alarms(above, anomalous, timeline),

@@ -21,7 +21,7 @@ from pocketvae.spec import STRICT
 from pocketvae.vae_spec import DataKind
 
 # 3: `detection` says more than `auroc`, with intervals.
-# 4: shares above the threshold.
+# 4: shares above the threshold, and events too short to be scored.
 SCHEMA_VERSION = 4
 _ROWS_AT_ONCE = 1024
 _NO_ITEMS = '"items": []'

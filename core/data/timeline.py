@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,22 +94,28 @@ class Timeline:
         return found
 
     def events(self) -> tuple[Event, ...]:
-        """Returns the events that the windows cover at least in part, in the order of time."""
+        """Returns all events, in the order of time: also those that no window holds.
+
+        Of a recording whose windows were taken in part (`take`) only those that begin before the end of its last one,
+        and none of one that has no windows left, but for recordings that are shorter than a window.
+        """
         if self.truth is None:
             return ()
-        return tuple(event for own in groups(self.recordings) for event in self._events_of(own, self.truth))
+        ends = np.zeros(len(self.truth), np.int64)
+        np.maximum.at(ends, self.recordings, self.starts + self.length)
+        return tuple(
+            event
+            for number, flags in enumerate(self.truth)
+            for event in _events_of(number, flags)
+            if event.first < ends[number] or self.is_too_short(event)
+        )
 
-    def _events_of(self, windows: npt.NDArray[np.intp], truth: tuple[Flags, ...]) -> Sequence[Event]:
-        recording, own = int(self.recordings[windows[0]]), np.sort(self.starts[windows])
-        flags = truth[recording]
-        edges = np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))
-        pairs = list(zip(np.flatnonzero(edges == 1).tolist(), (np.flatnonzero(edges == -1) - 1).tolist(), strict=True))
-        # Between windows there may be time steps that none looks at: the last to begin by its end must reach an event.
-        latest = [
-            own[place - 1] if place else None for place in np.searchsorted(own, [last for _, last in pairs], "right")
-        ]
-        return [
-            Event(recording=recording, first=first, last=last)
-            for (first, last), start in zip(pairs, latest, strict=True)
-            if start is not None and start + self.length > first
-        ]
+    def is_too_short(self, event: Event) -> bool:
+        """Whether an event lies in a recording that has no windows because it is shorter than one."""
+        return self.truth is not None and len(self.truth[event.recording]) < self.length
+
+
+def _events_of(recording: int, flags: Flags) -> Iterator[Event]:
+    edges = np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))
+    for first, end in zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True):
+        yield Event(recording=recording, first=first, last=end - 1)

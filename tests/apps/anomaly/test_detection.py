@@ -130,6 +130,13 @@ def test_an_event_without_an_alarm_is_missed() -> None:
     assert (found.detected, found.delays_s, found.median_delay_s) == (0, (), None)
 
 
+def test_events_in_parts_shorter_than_a_window_are_missed_and_told() -> None:
+    truth = (*(_timeline().truth or ()), np.ones(9, np.bool_))
+    timeline = _timeline(names=("a.csv", "b.csv", "b.csv"), truth=truth)
+    found = alarms(_flags(2), timeline.anomalous(), timeline)
+    assert (found.events, found.detected, found.too_short) == (2, 1, 1)
+
+
 def test_intervals_hold_the_value_and_widen_where_neighbours_are_alike() -> None:
     rng = np.random.default_rng(0)
     levels = np.repeat(rng.normal(size=50), 20)

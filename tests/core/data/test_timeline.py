@@ -7,18 +7,14 @@ from pocketvae.data.timeline import Event, Timeline
 
 
 @pytest.mark.parametrize(
-    ("events", "seen"),
+    ("events", "counted"),
     [
         ([(5, 6)], [(5, 6)]),
-        # The window of 40 to 51 begins within the event; that of 0 to 11 ends within it.
-        ([(38, 41)], [(38, 41)]),
-        ([(11, 20)], [(11, 20)]),
-        # Between windows, and behind the last.
-        ([(12, 39), (52, 60), (95, 99)], []),
-        ([(12, 39), (44, 44), (95, 99)], [(44, 44)]),
+        # Those between windows are missed. What begins behind the last window is of windows that were not taken.
+        ([(12, 39), (44, 44), (91, 92), (95, 99)], [(12, 39), (44, 44), (91, 92)]),
     ],
 )
-def test_events_that_no_window_looks_at_are_none(events, seen):
+def test_events_are_all_those_up_to_the_last_window(events, counted):
     truth = np.zeros(100, np.bool_)
     for first, last in events:
         truth[first : last + 1] = True
@@ -29,7 +25,22 @@ def test_events_that_no_window_looks_at_are_none(events, seen):
         length=12,
         truth=(truth,),
     )
-    assert timeline.events() == tuple(Event(recording=0, first=first, last=last) for first, last in seen)
+    assert timeline.events() == tuple(Event(recording=0, first=first, last=last) for first, last in counted)
+
+
+def test_events_of_recordings_shorter_than_a_window_count():
+    truth = (np.arange(9) > 2, np.zeros(8, np.bool_), np.isin(np.arange(30), (1, 5, 6)), np.ones(11, np.bool_))
+    timeline = Timeline(
+        names=("a", "a", "a", "b"),
+        recordings=np.array([2, 2], np.int32),
+        starts=np.array([0, 12], np.int64),
+        length=12,
+        truth=truth,
+    )
+    found = [(event.recording, event.first, event.last) for event in timeline.events()]
+    assert found == [(0, 3, 8), (2, 1, 1), (2, 5, 6), (3, 0, 10)]
+    assert [timeline.is_too_short(event) for event in timeline.events()] == [True, False, False, True]
+    assert replace(timeline, truth=None).events() == ()
 
 
 def test_windows_of_many_recordings_are_told_apart_by_their_own_truth():
