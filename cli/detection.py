@@ -18,22 +18,28 @@ def print_detection(result: ScoreResult, terminal: Terminal) -> None:
     """Prints how well each score detects known anomalies, with intervals of 95 %, and what the threshold does."""
     if not result.detection:
         return
-    rows = [
-        (str(kind), str(found.auroc), str(found.auprc), str(found.partial_auroc))
-        for kind, found in result.detection.items()
-    ]
-    terminal.table(_HEADINGS, rows)
-    chosen = result.detection[result.chosen]
-    terminal.line(_shares(chosen, kind_of(result.data).plural))
+    chosen, plural = result.detection[result.chosen], kind_of(result.data).plural
+    if chosen.auroc is None:
+        kind = "an anomaly" if chosen.anomalous else "normal"
+        terminal.line(f"no areas under curves, which compare normal {plural} with anomalies: every one is {kind}")
+    else:
+        rows = [
+            (str(kind), str(found.auroc), str(found.auprc), str(found.partial_auroc))
+            for kind, found in result.detection.items()
+        ]
+        terminal.table(_HEADINGS, rows)
+    terminal.line(_shares(chosen, plural))
     if chosen.alarms is not None:
         terminal.line(_described(chosen.alarms))
 
 
 def _shares(found: Detection, plural: str) -> str:
-    return (
-        f"{100 * found.recall:.3g} % of {found.anomalous} anomalies and {100 * found.false_positive_rate:.3g} % of "
-        f"{found.normal} normal {plural} lie above the threshold"
+    shares = (
+        (found.recall, f"{found.anomalous} anomalies"),
+        (found.false_positive_rate, f"{found.normal} normal {plural}"),
     )
+    known = [f"{100 * share:.3g} % of {whose}" for share, whose in shares if share is not None]
+    return f"{' and '.join(known)} lie above the threshold"
 
 
 def _described(alarms: Alarms) -> str:

@@ -270,17 +270,21 @@ def _source(
 
 
 def _check_of_recordings(items: SourceImages, arguments: argparse.Namespace) -> None:
-    """Checks that items are windows of recordings where that is asked for, some normal and some not.
+    """Checks that items are windows of recordings where that is asked for, and that a curve can compare them.
 
     Raises:
-        DataError: they are not.
+        DataError: they are not, or all are normal or all anomalies.
     """
-    from pocketvae.apps.anomaly.detection import check_both_kinds
+    from pocketvae.apps.anomaly.detection import has_both_kinds
 
     if arguments.timeline is not None and items.timeline is None:
         raise DataError(f"--timeline is for recordings, but {arguments.images} is not one: leave it out")
-    if items.timeline is not None and items.timeline.truth is not None:
-        check_both_kinds(items.timeline.anomalous())
+    if arguments.roc is None or items.timeline is None or items.timeline.truth is None:
+        return
+    truth = items.timeline.anomalous()
+    if not has_both_kinds(truth):
+        kind = "an anomaly" if truth.any() else "normal"
+        raise DataError(f"--roc compares anomalies with normal items, but all {len(truth)} are {kind}: leave it out")
 
 
 @contextlib.contextmanager

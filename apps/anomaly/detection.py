@@ -23,7 +23,6 @@ from pocketvae.apps.anomaly.separation import (
     partial_auroc_of,
 )
 from pocketvae.data.timeline import Timeline
-from pocketvae.errors import DataError
 from pocketvae.numerics.arrays import groups
 from pocketvae.spec import STRICT
 
@@ -61,8 +60,8 @@ class Alarms:
 
     @property
     def false_alarms_per_day(self) -> float | None:
-        """False alarms in a day of normal operation; None where the rate is not known."""
-        return None if self.rate_hz is None else self.false_alarms / self.watched_s * _DAY_S
+        """False alarms in a day of normal operation; None where the rate is not known, or there is none."""
+        return self.false_alarms / self.watched_s * _DAY_S if self.rate_hz is not None and self.watched_s else None
 
     @property
     def median_delay_s(self) -> float | None:
@@ -77,9 +76,10 @@ class Detection:
     Attributes:
         normal: Number of normal items.
         anomalous: Number of anomalies.
-        false_positive_rate: Share of normal items above the score's threshold.
-        recall: Share of anomalies above it.
-        auroc: Probability that an anomaly scores higher than a normal item, ties counting half.
+        false_positive_rate: Share of normal items above the score's threshold; None where there are none.
+        recall: Share of anomalies above it; None where there are none.
+        auroc: Probability that an anomaly scores higher than a normal item, ties counting half; None, like the other areas
+            too, where all items are normal or all are anomalies.
         auprc: Average precision.
         partial_auroc: The area under the ROC curve up to `FALSE_ALARM_SHARE`, scaled so that chance is 0.5 (McClish
             1989).
@@ -89,11 +89,11 @@ class Detection:
     __pydantic_config__ = STRICT
     normal: int
     anomalous: int
-    false_positive_rate: float
-    recall: float
-    auroc: Estimate
-    auprc: Estimate
-    partial_auroc: Estimate
+    false_positive_rate: float | None
+    recall: float | None
+    auroc: Estimate | None
+    auprc: Estimate | None
+    partial_auroc: Estimate | None
     alarms: Alarms | None = None
 
 
@@ -116,20 +116,18 @@ def detect(
         seed: Of the bootstrap.
         sources: Of items from several sources, one behind another, for the intervals: where each one's windows lie, or
             how many items it has if they are no windows of recordings.
-
-    Raises:
-        DataError: all items are normal, or all are anomalies.
     """
-    check_both_kinds(anomalous)
-    sources = sources or (len(values) if timeline is None else timeline,)
-    blocks, overlap = _blocks(sources), any(isinstance(one, Timeline) and one.overlap() > 1 for one in sources)
-    areas = auroc_of, average_precision_of, partial_auroc_of
-    auroc, auprc, partial = estimates(areas, values, anomalous, blocks, seed, overlap=overlap)
+    auroc, auprc, partial = None, None, None
+    if has_both_kinds(anomalous):
+        sources = sources or (len(values) if timeline is None else timeline,)
+        blocks, overlap = _blocks(sources), any(isinstance(one, Timeline) and one.overlap() > 1 for one in sources)
+        areas = auroc_of, average_precision_of, partial_auroc_of
+        auroc, auprc, partial = estimates(areas, values, anomalous, blocks, seed, overlap=overlap)
     return Detection(
         normal=int((~anomalous).sum()),
         anomalous=int(anomalous.sum()),
-        false_positive_rate=float((values[~anomalous] > threshold).mean()),
-        recall=float((values[anomalous] > threshold).mean()),
+        false_positive_rate=_share(values[~anomalous] > threshold),
+        recall=_share(values[anomalous] > threshold),
         auroc=auroc,
         auprc=auprc,
         partial_auroc=partial,
@@ -137,18 +135,13 @@ def detect(
     )
 
 
-def check_both_kinds(anomalous: Flags) -> None:
-    """Checks that there is something to tell apart.
+def has_both_kinds(anomalous: Flags) -> bool:
+    """Tells whether there is something to tell apart: of `[N]` items, some are anomalies and some are not."""
+    return bool(anomalous.any() and not anomalous.all())
 
-    Args:
-        anomalous: `[N]`, which items are anomalies.
 
-    Raises:
-        DataError: all items are normal, or all are anomalies.
-    """
-    if anomalous.all() or not anomalous.any():
-        kind = "an anomaly" if anomalous.all() else "normal"
-        raise DataError(f"areas need normal items and anomalies, but every one of the {len(anomalous)} items is {kind}")
+def _share(chosen: Flags) -> float | None:
+    return float(chosen.mean()) if len(chosen) else None
 
 
 def alarms(above: Flags, anomalous: Flags, timeline: Timeline) -> Alarms:

@@ -21,7 +21,7 @@ from pocketvae.spec import STRICT
 from pocketvae.vae_spec import DataKind
 
 # 3: `detection` says more than `auroc`, with intervals.
-# 4: shares above the threshold, and events too short to be scored.
+# 4: shares above the threshold, events too short to be scored, no areas where all items are normal or all anomalies.
 SCHEMA_VERSION = 4
 _ROWS_AT_ONCE = 1024
 _NO_ITEMS = '"items": []'
@@ -93,7 +93,7 @@ class ScoreResult:
         false_positive_rate: The rate that the threshold was fitted to.
         data: The kind of data.
         items: The items, in the order of the source.
-        auroc: The area under each score's ROC curve against known normal items; empty without normal items.
+        auroc: The area under each score's ROC curve against normal items; empty without these or without anomalies.
         detection: How well each score detects anomalies that are known; empty where none are.
     """
 
@@ -135,9 +135,6 @@ def score_result(
         normal: Scores of known normal items: all others are anomalies then.
         timeline: Of items that are windows of recordings, with the truth.
         normal_timeline: Of the known normal items, if they are windows of recordings.
-
-    Raises:
-        DataError: the truth is known, and all items are normal or all are anomalies.
     """
     threshold = calibration.thresholds[chosen]
     detection = _detection(calibration.thresholds, values, normal, timeline, normal_timeline)
@@ -148,7 +145,7 @@ def score_result(
         false_positive_rate=calibration.false_positive_rate,
         data=calibration.data,
         items=ItemScores(names, values, chosen, threshold),
-        auroc={kind: found.auroc.value for kind, found in detection.items()},
+        auroc={kind: found.auroc.value for kind, found in detection.items() if found.auroc is not None},
         detection=detection,
     )
 

@@ -8,7 +8,6 @@ import pytest
 from pocketvae.apps.anomaly.detection import alarms, detect
 from pocketvae.apps.anomaly.separation import Ranking, auroc_of, average_precision, partial_auroc
 from pocketvae.data.timeline import Event, Timeline
-from pocketvae.errors import DataError
 from pocketvae.numerics.ranking import auroc
 
 
@@ -193,6 +192,15 @@ def test_sources_that_are_no_recordings_are_resampled_item_by_item() -> None:
     assert detect(values, truth, 1.0, None, sources=(30, 10)) == detect(values, truth, 1.0, None)
 
 
-def test_one_class_alone_has_no_area() -> None:
-    with pytest.raises(DataError, match="every one of the 4 items is normal"):
-        detect(np.arange(4.0), np.zeros(4, np.bool_), 1.0, None)
+def test_one_class_alone_has_shares_and_alarms_but_no_area() -> None:
+    quiet = _timeline(truth=(np.zeros(40, np.bool_), np.zeros(20, np.bool_)))
+    found = detect(_flags(1, 2, 6) * 2.0, quiet.anomalous(), 1.0, quiet)
+    assert (found.auroc, found.auprc, found.partial_auroc, found.recall) == (None, None, None, None)
+    assert (found.false_positive_rate, found.normal) == (0.3, 10)
+    assert found.alarms is not None
+    assert (found.alarms.events, found.alarms.false_alarms, found.alarms.watched_s) == (0, 2, 6.0)
+    loud = _timeline(truth=(np.ones(40, np.bool_), np.ones(20, np.bool_)))
+    found = detect(_flags(1, 2, 6) * 2.0, loud.anomalous(), 1.0, loud)
+    assert (found.auroc, found.false_positive_rate, found.recall) == (None, None, 0.3)
+    assert found.alarms is not None
+    assert (found.alarms.events, found.alarms.detected, found.alarms.false_alarms_per_day) == (2, 1, None)

@@ -49,6 +49,28 @@ def test_events_are_found_in_a_recording(sequence_bundle, recordings, capsys):
     assert drawn.count('class="channel"') == 6
 
 
+def test_a_month_without_failures_has_its_scores_and_false_alarms(sequence_bundle, recordings, capsys):
+    assert _score(sequence_bundle, "normal.csv", "--truth", "fault", "--calibrate") == 0
+    capsys.readouterr()
+    files = ["--csv", "s.csv", "--json", "s.json", "--timeline", "t.svg"]
+    assert _score(sequence_bundle, "normal.csv", "--truth", "fault", *files) == 0
+    printed = capsys.readouterr().out
+    assert "no areas under curves, which compare normal sequences with anomalies: every one is normal\n" in printed
+    share = re.search(r"\n([\d.]+) % of 300 normal sequences lie above the threshold\n", printed)
+    alarms = re.search(
+        r"0 of 0 events detected; (\d+) false alarms? in 180 s of normal operation, [\d.e+]+ a day", printed
+    )
+    rows = (recordings / "s.csv").read_text().splitlines()[1:]
+    above = sum(row.endswith(",1") for row in rows)
+    assert len(rows) == 300
+    assert float(share[1]) == pytest.approx(above / 3, rel=0.01)
+    assert 0 < int(alarms[1]) <= above
+    found = json.loads((recordings / "s.json").read_text())
+    assert found["auroc"] == {}
+    assert found["detection"]["density"]["false_positive_rate"] == above / 300
+    assert found["detection"]["density"]["auroc"] is None
+
+
 def test_overlapping_windows_of_two_short_recordings_have_no_interval(sequence_bundle, recordings):
     assert _score(sequence_bundle, "normal.csv", "--truth", "fault", "--calibrate") == 0
     for name in ("normal.csv", "faulty.csv"):
@@ -72,7 +94,7 @@ def test_windows_with_an_anomaly_are_not_calibrated_with(sequence_bundle, record
     [
         (["normal.csv", "--truth", "fualt"], "did you mean 'fault'"),
         (["normal.csv", "--truth", "a"], "column a: must be 1 for an anomaly and 0 for none"),
-        (["normal.csv", "--truth", "fault"], "every one of the 300 items is normal"),
+        (["normal.csv", "--truth", "fault", "--roc", "r.svg"], "all 300 are normal: leave it out"),
         (["normal.csv", "--truth", "fault", "--normal", "normal.csv"], "both say which items are anomalies"),
         (["normal.csv", "--truth", "fault", "--channels", "fault,a,b,c,d,e"], "which --channels takes for a channel"),
         (["items.npy", "--truth", "fault"], "are for recordings of time steps"),
