@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
@@ -132,8 +133,9 @@ def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, te
         windowing=models.windowing(arguments),
         progress=terminal.step,
     )
+    names = _own_names(source.names, arguments.images)
     if arguments.lossless:
-        data = compress_lossless(tables, source.images, terminal.step)
+        data = compress_lossless(tables, source.images, terminal.step, names=names)
     else:
         data = compress_lossy(
             bundle,
@@ -142,6 +144,7 @@ def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, te
             models.choice(arguments),
             quality=DEFAULT_QUALITY if arguments.quality is None else arguments.quality,
             label=arguments.label,
+            names=names,
             progress=terminal.step,
         )
     return _written(data, len(source), bundle.vae, arguments)
@@ -150,6 +153,8 @@ def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, te
 def _compress_on_cluster(
     bundle: ModelBundle, arguments: argparse.Namespace, tables: CodecTables, terminal: Terminal
 ) -> str:
+    from dataclasses import replace
+
     from pocketvae.apps import DEFAULT_QUALITY
     from pocketvae.apps.clusters.commands import compressible_on_cluster
     from pocketvae.apps.compression.codec import check_lossy, compress_encoded
@@ -162,18 +167,29 @@ def _compress_on_cluster(
         check_lossy(bundle, tables, quality, count)
 
     with compressible_on_cluster(run, source, choice, arguments.label, check) as items:
+        items = replace(items, kept_names=_own_names(items.names, arguments.images))
         data = compress_encoded(bundle, tables, items, quality=quality)
         return _written(data, len(items.names), bundle.vae, arguments)
+
+
+def _own_names(names: Sequence[str], source: str) -> Sequence[str]:
+    """Returns the names that the file keeps: not the numbers of an array, nor the name of the one file."""
+    is_one_file = len(names) == 1 and names[0] == PurePath(source).name
+    are_numbers = all(name == str(number) for number, name in enumerate(names))
+    return () if is_one_file or are_numbers else names
 
 
 def _written(data: bytes, count: int, vae: VaeSpec, arguments: argparse.Namespace) -> str:
     """Writes a compressed file and says how large it is."""
     import math
 
+    from pocketvae.apps.compression.stream import unpack
     from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import write_bytes
 
     write_bytes(arguments.out, data, force=arguments.force)
     out = clusters.named(arguments.out, arguments)
     kind, per_value = kind_of(vae.data), 8 * len(data) / (count * math.prod(vae.input_shape))
-    return f"{kind.counted(count)} in {len(data)} bytes, {per_value:.4f} bits per {kind.element}: {out}"
+    names_bytes = len(unpack(data, str(out)).names)
+    names = f" ({names_bytes} for the names)" if names_bytes else ""
+    return f"{kind.counted(count)} in {len(data)} bytes{names}, {per_value:.4f} bits per {kind.element}: {out}"

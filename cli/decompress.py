@@ -42,13 +42,15 @@ def run(arguments: argparse.Namespace) -> int:
     )
     from pocketvae.apps.clusters.commands import decompressed_on_cluster
     from pocketvae.apps.compression.codec_tables import find_tables
-    from pocketvae.apps.compression.decompressed_files import DECOMPRESSED_FILES
+    from pocketvae.apps.compression.decompressed_files import check_only_decompressed
     from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import check_output
 
     check_decompressed_output(arguments.out, rate_hz=arguments.rate)
     if not arguments.out.suffix:
-        common.check_replaceable(arguments.out, DECOMPRESSED_NAME, force=arguments.force, names=DECOMPRESSED_FILES)
+        common.check_replaceable(arguments.out, DECOMPRESSED_NAME, force=arguments.force)
+        if arguments.force and arguments.out.exists():
+            check_only_decompressed(arguments.out)
     check_output(arguments.out, force=arguments.force)
     if not arguments.file.is_file():
         raise DataError(f"{arguments.file} does not exist")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -21,7 +21,16 @@ from pocketvae.apps.compression.latent_codec import decode_symbols, encode_symbo
 from pocketvae.apps.compression.latent_tables import DEFAULT_QUALITY, LatentTables, steps_of
 from pocketvae.apps.compression.pixel_codec import decode_pixels, encode_pixels
 from pocketvae.apps.compression.pixel_network import PixelNetwork
-from pocketvae.apps.compression.stream import ID_BYTES, Coding, Stream, check_count, pack, unpack
+from pocketvae.apps.compression.stream import (
+    ID_BYTES,
+    Coding,
+    Stream,
+    check_count,
+    pack,
+    pack_names,
+    unpack,
+    unpack_names,
+)
 from pocketvae.apps.latents_file import encode_images
 from pocketvae.apps.sources import SourceImages
 from pocketvae.errors import DataError, DataWarning, ManifestError, SpecError
@@ -51,12 +60,14 @@ class Decompressed:
         images: `[N, H, W, C] uint8`, or `[N, *data_shape] float32` of data that are not images.
         z: `[N, D] float32`, the latents of a lossy file; None for a lossless one.
         labels: `[N] int32`, for a class-conditional VAE; otherwise None.
+        names: Of the items, if they were kept; otherwise empty.
     """
 
     vae: VaeSpec
     images: npt.NDArray[Any]
     z: FloatArray | None
     labels: npt.NDArray[np.int32] | None
+    names: tuple[str, ...] = ()
 
 
 def compress_lossy(
@@ -67,6 +78,7 @@ def compress_lossy(
     *,
     quality: int = DEFAULT_QUALITY,
     label: int | None = None,
+    names: Sequence[str] = (),
     progress: ProgressCallback = ignore_progress,
 ) -> bytes:
     """Compresses images or other data to the quantized means of their posteriors.
@@ -78,6 +90,7 @@ def compress_lossy(
         choice: Which encoder to use.
         quality: 1 (smallest) to 10 (best).
         label: Class of all items, for a class-conditional VAE; by default each item's own label.
+        names: To keep in the file, one for each item, such as `source.names`; by default none.
         progress: Called while items are encoded.
 
     Raises:
@@ -94,6 +107,7 @@ def compress_lossy(
         far=far_outside(bundle.vae, source.images),
         labels=labels,
         are_same=lambda: not (source.images != source.images[0]).any(),
+        kept_names=names,
     )
     return compress_encoded(bundle, tables, encoded, quality=quality)
 
@@ -116,6 +130,7 @@ class EncodedItems:
         far: `[N]`, see `far_outside`.
         labels: `[N] int32`, for a class-conditional VAE; otherwise None.
         are_same: Says whether all items are the same.
+        kept_names: To keep in the file; by default none.
     """
 
     names: Sequence[str]
@@ -123,6 +138,7 @@ class EncodedItems:
     far: npt.NDArray[np.bool_]
     labels: npt.NDArray[np.int32] | None
     are_same: Callable[[], bool]
+    kept_names: Sequence[str] = ()
 
 
 def compress_encoded(bundle: ModelBundle, tables: CodecTables, items: EncodedItems, *, quality: int) -> bytes:
@@ -140,6 +156,7 @@ def compress_encoded(bundle: ModelBundle, tables: CodecTables, items: EncodedIte
             count=len(items.names),
             labels=() if items.labels is None else tuple(items.labels.tolist()),
             codes=tuple(encode_symbols(symbols, latents, quality)),
+            names=_packed_names(items.kept_names, len(items.names)),
         )
     )
 
@@ -192,8 +209,20 @@ def check_lossless(vae: VaeSpec) -> None:
         raise SpecError("lossless compression only supports grey images: leave out --lossless, or use WebP")
 
 
-def compress_lossless(tables: CodecTables, images: Pixels, progress: ProgressCallback = ignore_progress) -> bytes:
+def compress_lossless(
+    tables: CodecTables,
+    images: Pixels,
+    progress: ProgressCallback = ignore_progress,
+    *,
+    names: Sequence[str] = (),
+) -> bytes:
     """Compresses every pixel of grey images `[N, H, W, 1] uint8`, without floats and without the decoder.
+
+    Args:
+        tables: Tables with a pixel network.
+        images: The images.
+        progress: Called while they are compressed.
+        names: To keep in the file, one for each image; by default none.
 
     Raises:
         SpecError: the images are in colour, or the tables were fitted to other than grey images.
@@ -216,8 +245,15 @@ def compress_lossless(tables: CodecTables, images: Pixels, progress: ProgressCal
             count=len(images),
             labels=(),
             codes=tuple(encode_pixels(images[..., 0], network, progress)),
+            names=_packed_names(names, len(images)),
         )
     )
+
+
+def _packed_names(names: Sequence[str], count: int) -> bytes:
+    if len(names) not in (0, count):
+        raise DataError(f"a file holds a name for each item or none, got {len(names)} for {count}")
+    return pack_names(names)
 
 
 def image_count(data: bytes, name: str = "the stream") -> int:
@@ -262,9 +298,13 @@ def decompress(
         )
     try:
         _check_memory(stream.count, bundle.vae)
+        names = unpack_names(stream.names, stream.count)
         if stream.coding is Coding.PIXELS:
-            return _decompress_pixels(bundle.vae, stream, tables, progress)
-        return _decompress_latents(bundle, stream, tables, decode or partial(decoded_items, bundle, choice=choice))
+            result = _decompress_pixels(bundle.vae, stream, tables, progress)
+        else:
+            decode = decode or partial(decoded_items, bundle, choice=choice)
+            result = _decompress_latents(bundle, stream, tables, decode)
+        return replace(result, names=names)
     except DataError as e:
         raise DataError(f"{name}: {e}") from e
 

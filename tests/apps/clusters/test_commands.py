@@ -194,6 +194,22 @@ def test_a_file_is_decompressed_in_one_precision(computed, tables_path, grey_ima
 def test_mnist_is_the_package_s_own_wherever_it_is_read(computed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(demo_folder(), tmp_path / "b")
+def test_a_compressed_folder_has_the_names_of_what_was_not_skipped(computed, tables_path, grey_images, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for index in range(3):
+        (tmp_path / "photos" / f"{index}.png").write_bytes(png_bytes(grey_images[index]))
+    words = ["compress", str(tables_path), str(tmp_path / "photos"), "--quiet", "--out"]
+    shared = ["--cluster", "local", "--skip-corrupt"]
+    assert main([*words, str(tmp_path / "here.pvae")]) == 0
+    assert main([*words, str(tmp_path / "there.pvae"), *shared]) == 0
+    assert (tmp_path / "here.pvae").read_bytes() == (tmp_path / "there.pvae").read_bytes()
+    (tmp_path / "photos" / "1.png").write_bytes(b"torn")
+    assert main([*words, str(tmp_path / "x.pvae"), *shared]) == 0
+    out = ["--out", str(tmp_path / "d"), "--quiet"]
+    assert main(["decompress", str(tables_path), str(tmp_path / "x.pvae"), *out, "--cluster", "local"]) == 0
+    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == ["0.png", "2.png", "decompressed.json"]
+
+
     (tmp_path / "mnist" / "a").mkdir(parents=True)
     (tmp_path / "mnist" / "a" / "0.png").write_bytes(png_bytes(np.zeros((28, 28, 1), np.uint8)))
     for name, options in (("here", ()), ("there", ("--cluster", "local"))):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,12 @@ from pocketvae.apps import (
     fit_tables,
     load_tables,
 )
-from pocketvae.apps.compression import codec, codec_tables, pixel_codec
+from pocketvae.apps.compression import codec, codec_tables, pixel_codec, stream
 from pocketvae.apps.compression.codec_tables import find_tables
 from pocketvae.apps.compression.latent_tables import BEST_QUALITY, fit_latent_tables, steps_of
 from pocketvae.apps.compression.pixel_training import PixelBatch, loss_and_gradients
 from pocketvae.apps.compression.rans import TOTAL
-from pocketvae.apps.compression.stream import Coding, Stream, pack, unpack
+from pocketvae.apps.compression.stream import Coding, Stream, pack, pack_names, unpack, unpack_names
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, DataWarning, ManifestError, PocketVaeError, SpecError
 from pocketvae.vae_spec import Condition, VaeSpec, class_label, vector_latent
@@ -192,21 +193,21 @@ def test_a_damaged_file_is_refused_and_never_a_wrong_image(bundle, tables, lossl
 @settings(max_examples=40, deadline=None, suppress_health_check=_NO_CHECKS)
 @given(st.data())
 def test_damage_that_passes_the_outer_checksum_is_found_inside(bundle, tables, lossless, lossy, data):
-    stream = unpack(data.draw(st.sampled_from([lossless, lossy])), "x")
-    codes = list(stream.codes)
+    found = unpack(data.draw(st.sampled_from([lossless, lossy])), "x")
+    codes = list(found.codes)
     which = data.draw(st.integers(0, len(codes) - 1))
     code = bytearray(codes[which])
     code[data.draw(st.integers(0, len(code) - 1))] ^= data.draw(st.integers(1, 255))
     codes[which] = bytes(code)
-    forged = pack(Stream(**{**vars(stream), "codes": tuple(codes)}))
+    forged = pack(Stream(**{**vars(found), "codes": tuple(codes)}))
     with pytest.raises(DataError, match="damaged"):
         decompress(bundle, tables, forged, Choice())
 
 
 def test_a_forged_count_is_refused_before_memory_is_asked_for(tables, lossless):
-    stream = unpack(lossless, "x")
+    found = unpack(lossless, "x")
     with pytest.raises(DataError, match="at most 16777216 is possible"):
-        unpack(pack(Stream(**{**vars(stream), "count": 1 << 25})), "x")
+        unpack(pack(Stream(**{**vars(found), "count": 1 << 25})), "x")
 
 
 def forged(original, **changes):
@@ -281,7 +282,7 @@ def test_more_images_than_a_file_holds_are_refused_before_any_work(bundle, table
     ("change", "message"),
     [
         (lambda data: b"RIFF" + data[4:], "was not made by pocketvae compress: it must begin with PVAE"),
-        (lambda data: data[:4] + b"\2" + data[5:], "format version 2, but this pocketvae reads version 1"),
+        (lambda data: data[:4] + b"\3" + data[5:], "format version 3, but this pocketvae reads versions 1 and 2"),
         (lambda data: data[:10], "is truncated: only 10 bytes are left"),
         (lambda data: b"", "was not made by pocketvae compress"),
         (lambda data: data[:-1], "damaged or truncated: its checksum"),
@@ -514,6 +515,61 @@ def test_a_file_without_its_tables_says_which_it_needs_and_names_no_fit(bundle, 
     assert find_tables(tables_path / "codec.npz", lossy).id == tables.id
     (tmp_path / f"t.{needed}.npz").write_bytes(b"other")
     message()
+
+
+def test_names_are_part_of_version_2_and_others_stay_version_1(bundle, tables, grey_images, lossless):
+    names = [f"cat/{number:03}é.png" for number in range(100)]
+    images, items = grey_images[200:], source(grey_images[200:])
+    for data, bare in (
+        (compress_lossless(tables, images, names=names), lossless),
+        (
+            compress_lossy(bundle, tables, items, Choice(), names=names),
+            compress_lossy(bundle, tables, items, Choice()),
+        ),
+    ):
+        assert (data[4], bare[4]) == (2, 1)
+        named = decompress(bundle, tables, data, Choice())
+        assert list(named.names) == names
+        assert decompress(bundle, tables, bare, Choice()).names == ()
+        assert np.array_equal(named.images, decompress(bundle, tables, bare, Choice()).images)
+        # One field more, before the checksum.
+        size = len(unpack(data, "x").names)
+        assert data[5:-4].startswith(bare[5:-4])
+        assert len(data) == len(bare) + size + (1 if size < 128 else 2)
+        assert zlib.decompress(data[-4 - size : -4]).decode() == "".join(f"{name}\0" for name in names)
+    with pytest.raises(DataError, match="a name for each item or none, got 99 for 100"):
+        compress_lossless(tables, images, names=names[1:])
+    assert unpack_names(pack_names(["a\udcff", "b\0"]), 2) == ("a?", "b?")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (zlib.compress(b"a\0" * 99), "99 names for 100 items"),
+        (zlib.compress(b"a\0" * 100 + b"b"), "100 names for 100 items"),
+        (zlib.compress(b"a\0" * 100) + b"x", "100 names for 100 items"),
+        (zlib.compress(b"a\0" * 100)[:-1], "100 names for 100 items"),
+        (zlib.compress(b"\xff\0" * 100), "its names are no text"),
+        (b"nothing", "its names are no text"),
+    ],
+)
+def test_damaged_names_are_refused(bundle, tables, lossless, names, message):
+    with pytest.raises(DataError, match=f"the stream is damaged: {message}"):
+        decompress(bundle, tables, forged(lossless, names=names), Choice())
+
+
+def test_names_that_unpack_to_more_than_a_file_holds_take_no_memory(monkeypatch):
+    monkeypatch.setattr(stream, "_LARGEST_NAMES_BYTES", 1000)
+    packed = zlib.compress(bytes(10**8))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="1000 names for 1001 items"):
+            unpack_names(packed, 1001)
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(DataError, match="the names of 501 items take 1002 bytes, and a file holds at most 1000: compr"):
+        pack_names("a" * 501)
 
 
 def test_numbered_pictures_of_somebody_else_are_not_replaced(tables_path, tmp_path, capsys):
