@@ -213,7 +213,8 @@ def load_images(
             f"images must be 'mnist', an image file, a folder, or an .npz, .npy or idx file; {source} does not exist"
         )
     if image_files.is_image_folder(path):
-        return _from_folder(path, vae, count=count, resize=resize, progress=progress)
+        check_is_one_part(path, "classes")
+        return of_listing(path, list_folder(path), slice(count), vae, resize=resize, progress=progress)
     if path.suffix.lower() in SUFFIXES:
         (pixels,) = read_images([path])
         image = _fitted(pixels, str(path), vae, resize=resize)
@@ -231,12 +232,14 @@ def load_items(
     count: int | None = None,
     windowing: Windowing = WHOLE,
     in_memory: bool = True,
+    skipped: dict[Path, str] | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> SourceImages:
     """Loads images like `load_images`; data of another kind from an array file, a table, or recordings.
 
     Windows are an array, unless `in_memory` is off and they are so many that they stay in their recordings; so do then
-    the images of a `.npy` file in the form that the model takes.
+    the images of a `.npy` file in the form that the model takes. Files of recordings that are damaged go into `skipped`
+    with the reason, if there is one, and are refused otherwise.
 
     Raises:
         DataError: the source is missing, empty or damaged, or an item is not what the model takes.
@@ -248,7 +251,7 @@ def load_items(
         return filed or load_images(source, vae, resize=resize, count=count, progress=progress)
     check_no_resize(vae, resize=resize)
     _check_count(count, kind_of(vae.data).noun)
-    return of_values(load_values(source, vae, windowing), in_memory=in_memory).first(count)
+    return of_values(load_values(source, vae, windowing, skipped), in_memory=in_memory).first(count)
 
 
 def _in_their_file(source: str, vae: VaeSpec, count: int | None) -> SourceImages | None:
@@ -307,13 +310,6 @@ def check_windowing(vae: VaeSpec, windowing: Windowing) -> None:
 def _check_count(count: int | None, noun: str = "image") -> None:
     if count is not None and count < 1:
         raise DataError(f"at least one {noun} is needed, got --count {count}")
-
-
-def _from_folder(
-    path: Path, vae: VaeSpec, *, count: int | None, resize: bool, progress: ProgressCallback
-) -> SourceImages:
-    check_is_one_part(path, "classes")
-    return of_listing(path, list_folder(path), slice(count), vae, resize=resize, progress=progress)
 
 
 def of_listing(

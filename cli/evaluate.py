@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "recall",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of binarization and latents (default: 0)")
-    parser.add_argument("--skip-corrupt", action="store_true", help="skip images that cannot be read")
+    parser.add_argument("--skip-corrupt", action="store_true", help="skip images or recordings that cannot be read")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
     clusters.add_cluster(parser, reads_items=False)
     parser.add_argument("--threads", metavar="N", type=int, help="with --cluster: threads of each worker (default: 1)")

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strategy", default="none", help="none, mirrored or multi_worker: who shares the work (default: none)"
     )
-    parser.add_argument("--skip-corrupt", action="store_true", help="skip images that cannot be read")
+    parser.add_argument("--skip-corrupt", action="store_true", help="skip images or recordings that cannot be read")
     common.add_force(parser)
 
 

@@ -34,7 +34,7 @@ def load_data(
         source: Images, see `load_splits`, or signals and tables, see `load_training_values`.
         config: Says which kind of data is trained, and how it is read.
         preset: Name of the preset, for messages.
-        skip_corrupt: Skip images of a folder that cannot be read.
+        skip_corrupt: Skip images or recordings of a folder that cannot be read.
         progress: Called while a folder of images is read.
 
     Raises:
@@ -47,8 +47,10 @@ def load_data(
     if config.data is DataKind.IMAGE:
         splits = load_splits(source, skip_corrupt=skip_corrupt, progress=progress, size=config.image_size)
         return splits.with_validation(config.validation_images) if config.validation_images else splits
-    if skip_corrupt:
-        raise DataError(f"--skip-corrupt is for folders of images, but {preset} is for {config.data}s: leave it out")
+    if skip_corrupt and config.data is not DataKind.SEQUENCE:
+        raise DataError(
+            f"--skip-corrupt is for folders of images or recordings, but {preset} is for {config.data}s: leave it out"
+        )
     reading = Reading(
         data=config.data,
         window=config.window,
@@ -60,7 +62,7 @@ def load_data(
         labelled=config.conditional,
         front_end=config.log_mel if config.mel_bands else None,
     )
-    return load_training_values(source, reading)
+    return load_training_values(source, reading, {} if skip_corrupt else None)
 
 
 def _check_kind(source: str, wanted: DataKind, preset: str) -> None:

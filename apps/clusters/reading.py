@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -93,6 +93,7 @@ def open_reader(source: Source, vae: VaeSpec) -> Reader:
         return _FolderReader(source, path, vae)
     if path.suffix.lower() == ".npy" and path.is_file() and (is_image or vae.data is not DataKind.SEQUENCE):
         return _ArrayReader(source, path, vae)
+    skipped: dict[Path, str] = {}
     items = load_items(
         source.path,
         vae,
@@ -100,8 +101,9 @@ def open_reader(source: Source, vae: VaeSpec) -> Reader:
         count=source.count,
         windowing=source.windowing,
         in_memory=False,
+        skipped=skipped if source.skip_corrupt else None,
     )
-    return WholeReader(items)
+    return WholeReader(items, skipped)
 
 
 def read_all(reader: Reader, block: Block) -> SourceImages:
@@ -181,15 +183,22 @@ class WholeReader:
         items: All of them.
     """
 
-    def __init__(self, items: SourceImages) -> None:
-        self.items = items
+    def __init__(self, items: SourceImages, skipped: Mapping[Path, str]) -> None:
+        """Takes what was loaded.
+
+        Args:
+            items: All items.
+            skipped: Files that are damaged, with the reason, and have no items.
+        """
+        self.items, self._skipped = items, skipped
 
     def __len__(self) -> int:
         return len(self.items)
 
     def read(self, block: Block, skipped: dict[Path, str] | None = None) -> SourceImages:
-        """See `Reader.read`."""
-        del skipped
+        """See `Reader.read`; what was left out is told once, with the first item."""
+        if skipped is not None and block.first == 0:
+            skipped.update(self._skipped)
         part = slice(block.first, block.last)
         return replace(
             self.items,

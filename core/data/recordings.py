@@ -94,7 +94,11 @@ class Wanted:
     usual_truth: str = ""
 
 
-def read_recordings(source: Path, wanted: Wanted) -> tuple[Recording, ...]:
+class _OtherKindError(DataError):
+    """A file is sound, but does not hold what is asked for."""
+
+
+def read_recordings(source: Path, wanted: Wanted, skipped: dict[Path, str] | None = None) -> tuple[Recording, ...]:
     """Reads a file or all recordings of a folder, in the order of their names; a file with gaps is several recordings.
 
     Warns of columns that are no channels of a model which knows its channels by their names.
@@ -103,21 +107,17 @@ def read_recordings(source: Path, wanted: Wanted) -> tuple[Recording, ...]:
         source: A `.csv` or `.parquet` table of time steps, a sound file, a `.npy` array `[T, C]`, or a folder of such
             files, also in subfolders.
         wanted: The channels.
+        skipped: Takes the files of a folder that are damaged, with the reason; None refuses them.
 
     Raises:
         DataError: a file is damaged, has other channels or another rate than the others, or there is none.
+        NoSpaceError: what is larger than memory cannot be unpacked.
         TargetError: a package that reads this format is not installed.
     """
     files = _files(source) if source.is_dir() else [source]
     truth, wanted = (wanted.truth, replace(wanted, truth="")) if names_folders(wanted.truth) else ("", wanted)
     is_usual = not truth and not wanted.truth and source.is_dir() and names_folders(wanted.usual_truth)
-    is_large = sum(file.stat().st_size for file in files if file.exists()) > LARGE_BYTES
-    parts: list[Recording] = []
-    for file in files:
-        name = file.relative_to(source).as_posix() if source.is_dir() else file.name
-        parts += [replace(part, name=name) for part in _read(file, wanted, is_large=is_large)]
-        if wanted.count is None:
-            wanted = replace(wanted, count=parts[0].values.shape[1], by=f"{name} has")
+    parts = _parts(source, files, wanted, skipped)
     _check_one_rate(parts)
     _check_same_channels(parts)
     _warn_of_unused(source, parts)
@@ -130,6 +130,24 @@ def read_recordings(source: Path, wanted: Wanted) -> tuple[Recording, ...]:
         # Tables need not all have the usual column: those without it hold no anomaly that is known.
         parts = [part if part.truth is not None else replace(part, truth=np.zeros(len(part), bool)) for part in parts]
     return tuple(parts)
+
+
+def _parts(source: Path, files: Sequence[Path], wanted: Wanted, skipped: dict[Path, str] | None) -> list[Recording]:
+    is_large = sum(file.stat().st_size for file in files if file.exists()) > LARGE_BYTES
+    parts: list[Recording] = []
+    for file in files:
+        name = file.relative_to(source).as_posix() if source.is_dir() else file.name
+        try:
+            parts += [replace(part, name=name) for part in _read(file, wanted, is_large=is_large)]
+        except DataError as e:
+            if skipped is None or isinstance(e, _OtherKindError) or not source.is_dir():
+                raise
+            skipped[file] = str(e)
+        if wanted.count is None and parts:
+            wanted = replace(wanted, count=parts[0].values.shape[1], by=f"{name} has")
+    if not parts and skipped:
+        raise DataError(f"none of the {len(files)} recordings can be read; {next(iter(skipped.values()))}")
+    return parts
 
 
 def _files(folder: Path) -> list[Path]:
@@ -155,12 +173,12 @@ def _read(path: Path, wanted: Wanted, *, is_large: bool) -> list[Recording]:
     if suffix in TABLES:
         return _of_table(path, wanted, collector, BLOCK_ROWS if is_large else 0)
     if wanted.truth:
-        raise DataError(
+        raise _OtherKindError(
             f"--truth {wanted.truth} names a column of tables, but {path} is not one: leave it out, or name a "
             f"folder of anomalies, such as {wanted.truth}/"
         )
     if wanted.names:
-        raise DataError(f"--channels names columns of tables, but {path} is not one: leave it out")
+        raise _OtherKindError(f"--channels names columns of tables, but {path} is not one: leave it out")
     if suffix in SOUNDS:
         from pocketvae.data.sound import read_sound
 
@@ -171,7 +189,7 @@ def _read(path: Path, wanted: Wanted, *, is_large: bool) -> list[Recording]:
         if 0 in values.shape:
             raise DataError(f"{path} must hold {'channels' if len(values) else 'time steps'}, got none")
         if values.shape[1] != wanted.count == len(values):
-            raise DataError(f"{path} must be [time steps, channels], got {list(values.shape)}: transpose it")
+            raise _OtherKindError(f"{path} must be [time steps, channels], got {list(values.shape)}: transpose it")
     _check_channels(path, values.shape[1], wanted)
     _check_finite(values, path, may_miss=wanted.fill_gaps > 0)
     return [Recording(name=path.name, values=_without_missing(values, path, wanted), rate_hz=rate_hz)]
@@ -187,10 +205,10 @@ def _large_array(path: Path) -> Rows:
     except (ValueError, OSError) as e:
         raise DataError(f"{path} cannot be read as numpy data: {e}") from e
     if len(header.shape) not in (1, 2):
-        raise DataError(f"{path} must be a recording [time steps, channels], got {list(header.shape)}")
+        raise _OtherKindError(f"{path} must be a recording [time steps, channels], got {list(header.shape)}")
     count, width = (*header.shape, 1)[:2]
     if header.by_columns and width > 1:
-        raise DataError(
+        raise _OtherKindError(
             f"{path} is too large to be read at once, so that its rows must lie one behind another: write it with "
             f"numpy.save(path, numpy.ascontiguousarray(array))"
         )
@@ -203,7 +221,7 @@ def _array(path: Path) -> npt.NDArray[np.float32]:
     except (ValueError, OSError) as e:
         raise DataError(f"{path} cannot be read as numpy data: {e}") from e
     if array.ndim not in (1, 2):
-        raise DataError(f"{path} must be a recording [time steps, channels], got {list(array.shape)}")
+        raise _OtherKindError(f"{path} must be a recording [time steps, channels], got {list(array.shape)}")
     with np.errstate(over="ignore"):
         return array.astype(np.float32).reshape(len(array), math.prod(array.shape[1:]))
 
@@ -250,23 +268,32 @@ def _of_table(path: Path, wanted: Wanted, collector: Collector, most_rows: int) 
 def _chosen(table: TimeTable, path: Path, wanted: Wanted) -> tuple[TimeTable, Flags | None, tuple[str, ...]]:
     """Returns the wanted channels of a table, which time steps are anomalies, and columns that nobody asked for."""
     truth = wanted.truth or (wanted.usual_truth if wanted.usual_truth in table.names else "")
-    flags = table.flags(truth, path) if truth else None
+    flags = _columns(table, (truth,), path).flags(truth, path) if truth else None
     if truth and not wanted.names:
         table = table.without(truth)
         if not table.names:
-            raise DataError(f"{path} must have columns beside {truth}, which --truth names, and the time, got none")
+            raise _OtherKindError(
+                f"{path} must have columns beside {truth}, which --truth names, and the time, got none"
+            )
     chosen = wanted.names or (wanted.usual if set(wanted.usual) <= set(table.names) else ())
     # Who names channels knows the others.
     unused = tuple(name for name in table.names if chosen and not wanted.names and name not in chosen)
     if chosen:
-        table = table.chosen(chosen, path)
+        table = _columns(table, chosen, path)
     if len(table.names) == 1 < (wanted.count or 1) and table.times_s is None and path.suffix.lower() == ".csv":
-        raise DataError(
+        raise _OtherKindError(
             f"{path} has one column ({shortened(table.names[0])}), but {wanted.by} {wanted.count} channels: "
             f"separate columns by commas, semicolons or tabs"
         )
     _check_channels(path, len(table.names), wanted, table.names)
     return table, flags, unused
+
+
+def _columns(table: TimeTable, names: Sequence[str], path: Path) -> TimeTable:
+    try:
+        return table.chosen(names, path)
+    except DataError as e:
+        raise _OtherKindError(str(e)) from e
 
 
 def _check_channels(path: Path, found: int, wanted: Wanted, names: Sequence[str] = ()) -> None:
@@ -279,13 +306,13 @@ def _check_channels(path: Path, found: int, wanted: Wanted, names: Sequence[str]
     listed = f" ({shortened(', '.join(names))})" if any(names) else ""
     if found != count:
         hint = f": name {count} of them with --channels" if found > count and any(names) else ""
-        raise DataError(
+        raise _OtherKindError(
             f"{path} has {found} channel{'s' if found != 1 else ''}{listed}, but {wanted.by} {wanted.count}{hint}"
         )
     has_header = tuple(names) != tuple(map(str, range(found)))
     missing = [name for name in wanted.usual if name not in names]
     if names and has_header and missing and not wanted.names:
-        raise DataError(
+        raise _OtherKindError(
             f"{path} has no column {missing[0]!r}, a channel of the model, got {shortened(', '.join(names))}: name the "
             f"columns in the model's order with --channels"
         )

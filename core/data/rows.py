@@ -11,7 +11,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, NoSpaceError
 
 Floats = npt.NDArray[np.float32]
 # Rows that are looked at together, whatever they hold.
@@ -120,14 +120,14 @@ class OnDisk:
         """See `Collector.add`.
 
         Raises:
-            DataError: the disk is full.
+            NoSpaceError: the disk is full.
         """
         left = np.ascontiguousarray(block).data.cast("B") if block.size else memoryview(b"")
         try:
             while len(left):
                 left = left[self._file.write(left) :]
         except OSError as e:
-            raise DataError(
+            raise NoSpaceError(
                 f"{self._path} is unpacked to a file in {tempfile.gettempdir()}, which takes no more ({e.strerror}): "
                 f"name a folder with more space in the variable TMPDIR"
             ) from e

@@ -116,13 +116,14 @@ class TrainingValues:
         return replace(self, train=train, validation=validation, test=test, channels=channels)
 
 
-def load_training_values(source: str, reading: Reading) -> TrainingValues:
+def load_training_values(source: str, reading: Reading, skipped: dict[Path, str] | None = None) -> TrainingValues:
     """Loads a source, splits it 80 / 10 / 10 percent unless it has splits of its own, and normalizes it.
 
     Args:
         source: Sequences: recordings, see `read_recordings`, or an `.npz` or `.npy` of `[N, T, C]`. Vectors: a `.csv`
             or `.parquet` table with one row an example, or an `.npz` or `.npy` of `[N, F]`.
         reading: How it is read.
+        skipped: Takes files of recordings that are damaged, with the reason; None refuses them.
 
     Raises:
         DataError: the source is missing, damaged, too small or not of this kind, or a channel is constant.
@@ -132,7 +133,7 @@ def load_training_values(source: str, reading: Reading) -> TrainingValues:
     if not path.exists():
         raise DataError(f"the data {source} do not exist")
     if reading.data is DataKind.SEQUENCE and _is_recorded(path):
-        return _of_recordings(path, reading)
+        return _of_recordings(path, reading, skipped)
     if reading.data is DataKind.VECTOR and path.suffix.lower() in TABLE_SUFFIXES:
         return _of_table(path, reading)
     if path.suffix.lower() not in _ARRAYS:
@@ -160,14 +161,14 @@ def _is_recorded(path: Path) -> bool:
         return False  # Reading it says what is wrong.
 
 
-def _of_recordings(path: Path, reading: Reading) -> TrainingValues:
+def _of_recordings(path: Path, reading: Reading, skipped: dict[Path, str] | None) -> TrainingValues:
     if reading.window < 1:
         raise DataError(f"recordings need windows: pass --window STEPS for {path}")
     how = reading.windowing
     wanted = Wanted(names=how.channels, truth=how.truth, fill_gaps=how.fill_gaps)
     if reading.front_end:
         wanted = replace(wanted, count=1, by="a spectrogram is made of")
-    recordings = read_recordings(path, wanted)
+    recordings = read_recordings(path, wanted, skipped)
     front = _front_end(path, recordings, reading)
     windows = cut_windows(recordings, reading.window, reading.windowing.stride, whose="the window of")
     timeline = timeline_of(windows, recordings, reading.window)
@@ -198,7 +199,8 @@ def _of_recordings(path: Path, reading: Reading) -> TrainingValues:
     channels = tuple(Channel(name=name) for name in names)
     loaded = _of_sounds(path, sets, front) if front else _normalized(path, sets, channels)
     rate_hz = front.rate_hz / front.hop if front else _rate_hz(recordings)
-    return replace(loaded, rate_hz=rate_hz, warnings=_recording_warnings(recordings, reading.window))
+    lost = tuple(f"skipped: {reason}" for reason in (skipped or {}).values())
+    return replace(loaded, rate_hz=rate_hz, warnings=(*lost, *_recording_warnings(recordings, reading.window)))
 
 
 def _rate_hz(recordings: Sequence[Recording]) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,17 @@ from pocketvae.data.folders import check_is_one_part, splits_of
 from pocketvae.data.forms import Form, check_limits, checked, without_channel
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
 from pocketvae.data.items import random_indices
-from pocketvae.data.recording_folders import classes_of, names_folders, numbers_of
+from pocketvae.data.recording_folders import anomalous_files, classes_of, names_folders, numbers_of
 from pocketvae.data.recordings import SUFFIXES, Recording, Wanted, is_recording, read_recordings
 from pocketvae.data.tables import read_table
-from pocketvae.data.time_steps import is_other_rate
 from pocketvae.data.timeline import Timeline
 from pocketvae.data.window_values import Values, WindowValues, held, selected, value_blocks
 from pocketvae.data.windows import (
     WHOLE,
     Windowing,
     Windows,
+    check_rate,
     cut_windows,
-    lines_of,
     split_classes,
     timeline_of,
     unused_lines,
@@ -159,10 +158,18 @@ def load_value_splits(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -
     return ValueSplits(name=path.name, train=items, test=test)
 
 
-def load_values(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -> ValueSet:
+def load_values(
+    source: str, vae: VaeSpec, windowing: Windowing = WHOLE, skipped: dict[Path, str] | None = None
+) -> ValueSet:
     """Loads all items of a source, in their order; of an `.npz` with a test split, the others.
 
     Warns of time steps of recordings that are in no window.
+
+    Args:
+        source: See `load_value_splits`.
+        vae: Says what one item is.
+        windowing: How recordings are read and cut.
+        skipped: Takes files of recordings that are damaged, with the reason; None refuses them.
 
     Raises:
         DataError: the source is missing, damaged or empty, or its items are not what the model takes.
@@ -171,7 +178,7 @@ def load_values(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -> Valu
     if _holds_recordings(path, vae):
         if path.is_dir():
             check_is_one_part(path, "recordings of one split")
-        return _windows(path, vae, windowing, tells_unused=True)[0]
+        return _windows(path, vae, windowing, tells_unused=True, skipped=skipped)[0]
     return _read(path, vae, windowing)[0]
 
 
@@ -208,7 +215,14 @@ def _holds_recordings(path: Path, vae: VaeSpec) -> bool:
     return len(shape) in (1, 2) and shape[1:] != without_channel(vae.input_shape)
 
 
-def _windows(path: Path, vae: VaeSpec, windowing: Windowing, *, tells_unused: bool = False) -> tuple[ValueSet, Windows]:
+def _windows(
+    path: Path,
+    vae: VaeSpec,
+    windowing: Windowing,
+    *,
+    tells_unused: bool = False,
+    skipped: dict[Path, str] | None = None,
+) -> tuple[ValueSet, Windows]:
     length, channels = vae.input_shape
     usual = tuple(channel.name for channel in vae.input_channels if channel.name)
     usual = usual if len(usual) == channels else windowing.usual
@@ -220,8 +234,8 @@ def _windows(path: Path, vae: VaeSpec, windowing: Windowing, *, tells_unused: bo
         fill_gaps=windowing.fill_gaps,
         usual_truth=windowing.usual_truth,
     )
-    recordings = read_recordings(path, wanted)
-    _check_rate(recordings, vae, windowing)
+    recordings = read_recordings(path, wanted, skipped)
+    check_rate(recordings, vae.input_rate_hz, windowing)
     found = cut_windows(recordings, length, windowing.stride, to_end=windowing.to_end)
     if tells_unused:
         for line in unused_lines(recordings, found, length):
@@ -232,48 +246,31 @@ def _windows(path: Path, vae: VaeSpec, windowing: Windowing, *, tells_unused: bo
             check_limits(block, form, str(path), found.names[first:])
     values = held(found.values.in_units_of(vae.input_channels))
     timeline = timeline_of(found, recordings, length)
-    folders = names_folders(windowing.truth or windowing.usual_truth)
-    classes, labels = _labels(path, recordings, timeline, folders=folders) if vae.label_count else ((), None)
+    classes: tuple[str, ...] = ()
+    labels = None
+    if vae.label_count:
+        classes, labels = _labels(path, recordings, timeline, windowing.truth or windowing.usual_truth, skipped or ())
     return ValueSet(values=values, labels=labels, names=found.names, timeline=timeline, classes=classes), found
 
 
 def _labels(
-    path: Path, recordings: Sequence[Recording], timeline: Timeline, *, folders: bool
+    path: Path, recordings: Sequence[Recording], timeline: Timeline, truth: str, skipped: Collection[Path]
 ) -> tuple[tuple[str, ...], npt.NDArray[np.int32] | None]:
     """Returns the classes that subfolders are, and the label of each window; none if they are no classes.
 
-    As in training, `folders` of known anomalies are no classes: the label of their windows is -1.
+    As in training, folders of known anomalies are no classes: the label of their windows is -1. A folder of files that
+    were skipped still is one, so that the others keep their numbers.
     """
-    names = [recording.name for recording in recordings]
-    is_normal = [not folders or recording.truth is None or not recording.truth.all() for recording in recordings]
+    names, lost = [recording.name for recording in recordings], [file.relative_to(path).as_posix() for file in skipped]
+    is_odd = [False] * (len(names) + len(lost))
+    if names_folders(truth):
+        odd = [recording.truth is not None and bool(recording.truth.all()) for recording in recordings]
+        is_odd = [*odd, *(anomalous_files(path, lost, truth, may_lack=True) if lost else ())]
     try:
-        classes, _ = classes_of(path, [name for name, normal in zip(names, is_normal, strict=True) if normal])
+        classes, _ = classes_of(path, [name for name, odd in zip([*names, *lost], is_odd, strict=True) if not odd])
     except DataError:
         return (), None  # One label may be given for all; commands that need one of each say so.
     return classes, np.array(numbers_of(names, classes), np.int32)[timeline.recordings]
-
-
-def _check_rate(recordings: Sequence[Recording], vae: VaeSpec, windowing: Windowing) -> None:
-    """Checks that recordings have the rate of those that a model was trained on, or of those that it had before.
-
-    Warns of tables that do not say theirs.
-
-    Raises:
-        DataError: they have another.
-    """
-    expected_hz, whose = vae.input_rate_hz, "of the training data"
-    if not expected_hz:
-        expected_hz, whose = windowing.usual_rate_hz, "of those that were calibrated with"
-    for recording in recordings:
-        if recording.rate_hz and expected_hz and is_other_rate(recording.rate_hz, expected_hz):
-            raise DataError(
-                f"recordings must have the rate {whose}, {expected_hz:.6g} Hz, but {recording.place} has "
-                f"{recording.rate_hz:.6g} Hz: resample it"
-            )
-    silent = [recording.name for recording in recordings if recording.lacks_clock]
-    what = f"without a column of times, so that neither gaps nor the rate {whose} were checked"
-    for line in lines_of(silent if expected_hz else (), len(recordings), what):
-        warnings.warn(line, DataWarning, stacklevel=5)
 
 
 def _split_recordings(path: Path, vae: VaeSpec, windowing: Windowing) -> ValueSplits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -9,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.recordings import Recording
+from pocketvae.data.time_steps import is_other_rate
 from pocketvae.data.timeline import Timeline
 from pocketvae.data.window_values import WindowValues
-from pocketvae.errors import DataError, SpecError
+from pocketvae.errors import DataError, DataWarning, SpecError
 
 _SPLIT_SEED = 0
 _HELD_OUT_FRACTION = 0.1
@@ -176,6 +178,36 @@ def lines_of(names: Sequence[str], count: int, what: str) -> Iterator[str]:
         more = ", ..." if len(names) > _MOST_NAMED else ""
         verb = "is" if len(names) == 1 else "are"
         yield f"{len(names)} of {count} recordings {verb} {what}: {', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def check_rate(recordings: Sequence[Recording], rate_hz: float | None, windowing: Windowing) -> None:
+    """Checks that recordings have the rate of those that a model was trained on, or of those that it had before.
+
+    Warns of tables that do not say theirs.
+
+    Args:
+        recordings: At least one.
+        rate_hz: Of the training data; None where that is not known.
+        windowing: Says that of those before.
+
+    Raises:
+        DataError: they have another.
+    """
+    expected_hz, whose = rate_hz, "of the training data"
+    if not expected_hz:
+        expected_hz, whose = windowing.usual_rate_hz, "of those that were calibrated with"
+    if not expected_hz:
+        return
+    for recording in recordings:
+        if recording.rate_hz and is_other_rate(recording.rate_hz, expected_hz):
+            raise DataError(
+                f"recordings must have the rate {whose}, {expected_hz:.6g} Hz, but {recording.place} has "
+                f"{recording.rate_hz:.6g} Hz: resample it"
+            )
+    silent = [recording.name for recording in recordings if recording.lacks_clock]
+    what = f"without a column of times, so that neither gaps nor the rate {whose} were checked"
+    for line in lines_of(silent, len(recordings), what):
+        warnings.warn(line, DataWarning, stacklevel=5)
 
 
 def timeline_of(windows: Windows, recordings: Sequence[Recording], length: int) -> Timeline:

@@ -44,7 +44,7 @@ def test_every_kind_is_read_as_its_preset_asks(sources):
     assert signals.train.items.shape[1:] == (64, 3)
     table = load_data(str(sources / "parts.csv"), preset("table"), "table")
     assert table.train.items.shape == (320, 6)
-    with pytest.raises(DataError, match="--skip-corrupt is for folders of images, but table is for vectors"):
+    with pytest.raises(DataError, match="--skip-corrupt is for folders of images or recordings, but table is for"):
         load_data(str(sources / "parts.csv"), preset("table"), "table", skip_corrupt=True)
 
 
@@ -52,3 +52,14 @@ def test_validation_keeps_as_many_images_as_the_configuration_says():
     config = with_overrides(preset("mnist"), {"validation_images": 1000})
     splits = load_data("mnist", config, "mnist")
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (59_000, 1_000, 10_000)
+
+
+def test_recordings_that_cannot_be_read_are_left_out_if_asked_for(sources):
+    torn = write_recording(sources / "recordings" / "b.csv", machine(2))
+    torn.write_bytes(torn.read_bytes().rpartition(b",")[0])
+    words = str(sources / "recordings"), preset("sensor-tiny"), "sensor-tiny"
+    with pytest.raises(DataError, match=r"b\.csv, row \d+: every row must have 4 columns"):
+        load_data(*words)
+    found = load_data(*words, skip_corrupt=True)
+    assert found.train.items.shape[1:] == (64, 3)
+    assert [text.startswith(f"skipped: {torn}, row ") for text in found.warnings] == [True]

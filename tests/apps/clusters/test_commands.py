@@ -2,6 +2,7 @@ import contextlib
 import os
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet
@@ -15,6 +16,8 @@ from pocketvae.bundle.demo import demo_folder
 from pocketvae.cli.main import main
 from pocketvae.data.item_files import ItemFile
 from pocketvae.data.pictures import png_bytes
+from pocketvae.fields import Channel
+from pocketvae.vae_spec import DataKind, VaeSpec, vector_latent
 
 COMMANDS = {
     "encode": (["encode", "b", "x.npz", "--out", "OUT.npz"], ["OUT.npz"]),
@@ -191,9 +194,6 @@ def test_a_file_is_decompressed_in_one_precision(computed, tables_path, grey_ima
     assert main(words) == 0
 
 
-def test_mnist_is_the_package_s_own_wherever_it_is_read(computed, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(demo_folder(), tmp_path / "b")
 def test_a_compressed_folder_has_the_names_of_what_was_not_skipped(computed, tables_path, grey_images, tmp_path):
     (tmp_path / "photos").mkdir()
     for index in range(3):
@@ -210,6 +210,9 @@ def test_a_compressed_folder_has_the_names_of_what_was_not_skipped(computed, tab
     assert sorted(path.name for path in (tmp_path / "d").iterdir()) == ["0.png", "2.png", "decompressed.json"]
 
 
+def test_mnist_is_the_package_s_own_wherever_it_is_read(computed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(demo_folder(), tmp_path / "b")
     (tmp_path / "mnist" / "a").mkdir(parents=True)
     (tmp_path / "mnist" / "a" / "0.png").write_bytes(png_bytes(np.zeros((28, 28, 1), np.uint8)))
     for name, options in (("here", ()), ("there", ("--cluster", "local"))):
@@ -240,6 +243,33 @@ def test_names_that_are_not_utf_8_are_written_as_they_are(computed, place, tmp_p
     assert b"\xe9.png" in (tmp_path / "s.csv.skipped.txt").read_bytes()
     assert main(["encode", bundle, "images", "--out", "z.parquet", *shared]) == 0
     assert "caf?.png" in pyarrow.parquet.read_table("z.parquet")["name"].to_pylist()
+
+
+def test_recordings_that_cannot_be_read_are_left_out_by_name(computed, bundles, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    channels = tuple(Channel(name=name) for name in ("ax", "ay"))
+    sequences = VaeSpec(data=DataKind.SEQUENCE, data_shape=(18, 2), latents=vector_latent(3), range_is_strict=False)
+    bundles.make_bundle(tmp_path / "b", vae=replace(sequences, channels=channels))
+    values = np.random.default_rng(0).normal(size=(3, 60, 2))
+    for name, own in zip("abc", values, strict=True):
+        (tmp_path / "fleet").mkdir(exist_ok=True)
+        np.savetxt(f"fleet/{name}.csv", own, "%.9g", ",", header="ax,ay", comments="")
+    words = ["encode", "b", "fleet", "--cluster", "local", "--skip-corrupt", "--quiet"]
+    assert main([*words, "--out", "whole.npz"]) == 0
+    assert not (tmp_path / "whole.npz.skipped.txt").exists()
+    torn = tmp_path / "fleet" / "b.csv"
+    torn.write_bytes(torn.read_bytes().rpartition(b",")[0])
+    assert main([*words, "--out", "o.npz"]) == 0
+    error = capsys.readouterr().err
+    assert "left out, because it cannot be read: " in error
+    lines = (tmp_path / "o.npz.skipped.txt").read_text("utf-8").splitlines()
+    assert lines == [f"{torn}, row 61: every row must have 2 columns as the first, got 1"]
+    with np.load("whole.npz") as whole, np.load("o.npz") as kept:
+        own = np.array([not name.startswith("b.csv:") for name in whole["names"]])
+        np.testing.assert_array_equal(kept["names"], whole["names"][own])
+        np.testing.assert_array_equal(kept["z_mean"], whole["z_mean"][own])
+    assert main([*words[:-2], "--quiet", "--out", "p.npz"]) == 2
+    assert "b.csv, row 61: every row must have 2 columns" in capsys.readouterr().err
 
 
 def test_results_of_another_input_are_refused(cluster, place, tmp_path, monkeypatch, capsys):

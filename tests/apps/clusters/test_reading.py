@@ -79,6 +79,31 @@ def test_recordings_keep_the_rate_and_the_columns_that_they_had(tmp_path):
         open_reader(Source(path=str(tmp_path / "slow.csv"), windowing=windowing), vae)
 
 
+def test_a_damaged_recording_is_refused_or_left_out_by_name(tmp_path):
+    vae = VaeSpec(data=DataKind.SEQUENCE, data_shape=(6, 2), latents=vector_latent(3), range_is_strict=False)
+    values = np.random.default_rng(0).random((3, 12, 2), np.float32)
+    for name, own in zip("abc", values, strict=True):
+        odd = np.arange(12) > (5 if name == "c" else 11)
+        rows = np.column_stack([np.arange(12), own, odd])
+        np.savetxt(tmp_path / f"{name}.csv", rows, "%.9g", ",", header="time,ax,ay,odd", comments="")
+    torn = tmp_path / "b.csv"
+    torn.write_bytes(torn.read_bytes()[:-4])
+    source = Source(path=str(tmp_path), windowing=Windowing(truth="odd"))
+    with pytest.raises(DataError, match=r"b\.csv, row 13: every row must have 4 columns as the first, got "):
+        open_reader(source, vae)
+    reader = open_reader(replace(source, skip_corrupt=True), vae)
+    lost = []
+    parts = [
+        read_sound(reader, block, lost) for block in (Block(index=0, first=0, last=3), Block(index=1, first=3, last=4))
+    ]
+    assert len(lost) == 1
+    assert lost[0].startswith(f"{torn}, row 13: every row must have")
+    assert [name for part in parts for name in part.names] == ["a.csv:0", "a.csv:6", "c.csv:0", "c.csv:6"]
+    found = np.concatenate([part.images for part in parts])
+    np.testing.assert_array_equal(found, values[[0, 2]].reshape(4, 6, 2))
+    assert reader.items.timeline.anomalous().tolist() == [False, False, False, True]
+
+
 def test_a_damaged_image_is_refused_or_left_out_by_name(place, vae, tmp_path):
     import shutil
 

@@ -5,7 +5,7 @@ import pytest
 
 from pocketvae.data import recordings
 from pocketvae.data.recordings import Wanted, read_recordings
-from pocketvae.errors import DataError, DataWarning
+from pocketvae.errors import DataError, DataWarning, NoSpaceError
 
 
 def table(path, times, channels=2):
@@ -126,7 +126,8 @@ def test_names_of_channels_are_for_tables(tmp_path):
 
 def test_columns_are_found_by_the_names_that_the_model_knows(tmp_path):
     path = table(tmp_path / "a.csv", range(4), 3)
-    (found,) = read_recordings(path, Wanted(count=2, usual=("c2", "c0")))
+    with pytest.warns(DataWarning, match=r"^a\.csv: 1 column that is no channel of the model is not used: c1$"):
+        (found,) = read_recordings(path, Wanted(count=2, usual=("c2", "c0")))
     assert found.channels == ("c2", "c0")
     np.testing.assert_array_equal(found.values, [[2, 0], [5, 3], [8, 6], [11, 9]])
     with pytest.raises(DataError, match="has no column 'pump', a channel of the model, got c0, c1, c2"):
@@ -295,3 +296,75 @@ def test_a_channel_may_be_called_like_a_time(tmp_path):
     for wanted in (Wanted(names=("elapsed_s", "c0")), Wanted(usual=("elapsed_s", "c0", "c1", "c2"))):
         (found,) = read_recordings(path, wanted)
         assert (found.channels[0], found.rate_hz, found.values[1, 0]) == ("elapsed_s", None, 0.5)
+
+
+def cut(path, count):
+    """Cuts the end of a file, as an interrupted copy does."""
+    path.write_bytes(path.read_bytes()[:-count])
+    return path
+
+
+def test_files_that_are_damaged_are_left_out_with_the_reason(tmp_path):
+    paths = [table(tmp_path / name, range(40)) for name in ("broken/a.csv", "b.csv", "broken/c.csv", "d.csv", "e.csv")]
+    cut(paths[0], 4), cut(paths[3], len(paths[3].read_bytes()))
+    paths[4].write_text(paths[4].read_text("utf-8").replace("\n7,14,", "\n7,,"), "utf-8")
+    with pytest.raises(DataError, match=r"broken/a\.csv, row 41"):
+        read_recordings(tmp_path, Wanted(truth="broken/"))
+    skipped = {}
+    found = read_recordings(tmp_path, Wanted(truth="broken/"), skipped)
+    assert [(part.name, len(part), part.truth.any()) for part in found] == [
+        ("b.csv", 40, False),
+        ("broken/c.csv", 40, True),
+    ]
+    assert sorted(skipped) == sorted([paths[0], paths[3], paths[4]])
+    assert "a.csv, row 41: every row must have 3 columns as the first, got 2" in skipped[paths[0]]
+    assert "d.csv must hold time steps, got none" in skipped[paths[3]]
+    assert "e.csv, row 9, column c0: must be a finite number, got a missing value" in skipped[paths[4]]
+
+
+@pytest.mark.parametrize("suffix", ["npy", "parquet", "wav"])
+def test_torn_files_of_other_formats_are_left_out(tmp_path, suffix):
+    values = np.zeros((400, 2), np.float32)
+    for name in "ab":
+        path = tmp_path / f"{name}.{suffix}"
+        if suffix == "npy":
+            np.save(path, values)
+        elif suffix == "wav":
+            pytest.importorskip("soundfile").write(path, values, 8000, subtype="PCM_16")
+        else:
+            pyarrow, parquet = (pytest.importorskip(part) for part in ("pyarrow", "pyarrow.parquet"))
+            parquet.write_table(pyarrow.table({"x": values[:, 0], "y": values[:, 1]}), path)
+    skipped, torn = {}, cut(tmp_path / f"a.{suffix}", 50)
+    (found,) = read_recordings(tmp_path, Wanted(), skipped)
+    assert (found.name, list(skipped)) == (f"b.{suffix}", [torn])
+
+
+def test_what_is_no_damage_is_refused_as_ever(tmp_path, monkeypatch):
+    table(tmp_path / "a.csv", range(9))
+    other = table(tmp_path / "b.csv", range(9), 3)
+    for wanted, message in (
+        (Wanted(), r"b\.csv has 3 channels"),
+        (Wanted(names=("c0", "c2")), r"a\.csv has no column 'c2'"),
+        (Wanted(usual=("c0", "c1"), truth="odd"), r"a\.csv has no column 'odd'"),
+        (Wanted(usual=("c2",), count=2), r"a\.csv has no column 'c2', a channel of the model"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read_recordings(tmp_path, wanted, {})
+    table(other, np.arange(9) / 2)
+    with pytest.raises(DataError, match="must have one rate"):
+        read_recordings(tmp_path, Wanted(), {})
+    for name in ("a.csv", "b.csv"):
+        cut(tmp_path / name, 3)
+    with pytest.raises(DataError, match=r"none of the 2 recordings can be read; .*a\.csv, row 10: every row must have"):
+        read_recordings(tmp_path, Wanted(), {})
+    with pytest.raises(DataError, match=r"a\.csv, row 10: every row must have"):
+        read_recordings(tmp_path / "a.csv", Wanted(), {})
+
+    table(tmp_path / "a.csv", range(9))
+
+    def full(*_):
+        raise NoSpaceError("No space left on device")
+
+    monkeypatch.setattr(recordings.InMemory, "add", full)
+    with pytest.raises(NoSpaceError):
+        read_recordings(tmp_path, Wanted(), {})

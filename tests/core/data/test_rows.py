@@ -7,7 +7,7 @@ import pytest
 
 from pocketvae.data import rows
 from pocketvae.data.rows import FileRows, InMemory, OnDisk, blocks, part_of
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, NoSpaceError
 
 
 @pytest.mark.parametrize("dtype", ["<f4", "<f8", ">f4", "<i2"])
@@ -56,5 +56,5 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(rows.tempfile, "TemporaryFile", lambda **options: Full())
     collector = OnDisk(tmp_path / "a.csv")
-    with pytest.raises(DataError, match="a.csv is unpacked to a file in .*No space left on device.*TMPDIR"):
+    with pytest.raises(NoSpaceError, match="a.csv is unpacked to a file in .*No space left on device.*TMPDIR"):
         collector.add(np.zeros((2, 1), np.float32))

@@ -7,7 +7,7 @@ from pocketvae.data.values import load_value_splits, load_values
 from pocketvae.data.windows import Windowing
 from pocketvae.errors import DataError, DataWarning
 from pocketvae.fields import Channel, ChannelKind
-from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
+from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, class_label, vector_latent
 
 
 def vae(*shape, data=DataKind.VECTOR, strict=False):
@@ -187,3 +187,17 @@ def test_tables_without_a_clock_are_named_where_a_rate_is_known(tmp_path, recwar
     recwarn.clear()
     load_values(str(tmp_path / "a.npy"), replace(sequences, rate_hz=100))
     assert not recwarn.list
+
+
+def test_labels_stay_those_of_the_files_that_can_be_read(tmp_path):
+    for name in ("a/0.csv", "b/0.csv", "b/1.csv", "c/0.csv", "odd/0.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("t,ax,ay\n" + "".join(f"{step},{len(name)},2\n" for step in range(8)), "utf-8")
+    sequences = replace(vae(4, 2, data=DataKind.SEQUENCE), conditions=class_label(3))
+    for torn in ("b/0.csv", "b/1.csv", "odd/0.csv"):
+        (tmp_path / torn).write_text("t,ax,ay\n0,1,2\n1,1", "utf-8")
+    skipped = {}
+    found = load_values(str(tmp_path), sequences, Windowing(usual_truth="odd/"), skipped)
+    assert (found.classes, found.labels.tolist()) == (("a", "b", "c"), [0, 0, 2, 2])
+    assert found.names == ("a/0.csv:0", "a/0.csv:4", "c/0.csv:0", "c/0.csv:4")
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in skipped) == ["b/0.csv", "b/1.csv", "odd/0.csv"]
