@@ -207,7 +207,8 @@ def check_rate(recordings: Sequence[Recording], rate_hz: float | None, windowing
     silent = [recording.name for recording in recordings if recording.lacks_clock]
     what = f"without a column of times, so that neither gaps nor the rate {whose} were checked"
     for line in lines_of(silent, len(recordings), what):
-        warnings.warn(line, DataWarning, stacklevel=5)
+        # Of one place, so that it is said once by commands that read their source twice.
+        warnings.warn(line, DataWarning, stacklevel=2)
 
 
 def timeline_of(windows: Windows, recordings: Sequence[Recording], length: int) -> Timeline:

@@ -1,3 +1,4 @@
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -183,6 +184,12 @@ def test_tables_without_a_clock_are_named_where_a_rate_is_known(tmp_path, recwar
             f"2 of 3 recordings are without a column of times, so that neither gaps nor the rate {whose} were checked: "
             f"a.csv, b.csv"
         ]
+    with warnings.catch_warnings(record=True) as told:
+        # As the command line does. A cluster reads its source twice, from two places.
+        warnings.simplefilter("default")
+        load_values(source, replace(sequences, rate_hz=100))
+        (lambda: load_values(source, replace(sequences, rate_hz=100)))()
+    assert len(told) == 1
     np.save(tmp_path / "a.npy", np.ones((8, 2)))
     recwarn.clear()
     load_values(str(tmp_path / "a.npy"), replace(sequences, rate_hz=100))
