@@ -32,6 +32,7 @@ _OPTIONS = (
     "data_kind",
     "image_shape",
     "image_range",
+    "data_format",
     "decoder_inputs",
     "latent_shape",
     "latent_dim",
@@ -122,6 +123,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "about there, else the range of samples)",
     )
     group.add_argument(
+        "--data-format",
+        metavar="FORMAT",
+        help="channels_first or channels_last, for ONNX files whose operators do not show it (default: what is usual)",
+    )
+    group.add_argument(
         "--decoder-inputs",
         metavar="LIST",
         help=f"one of {', '.join(_DECODER_INPUTS)} for each input (default: detected)",
@@ -198,7 +204,7 @@ def parse(arguments: argparse.Namespace) -> ExternalModels:
     Raises:
         SpecError: a value is unknown or not a number, or `--decoder` is missing.
     """
-    from pocketvae.export import CustomCode, DecoderOutput, ExternalModels
+    from pocketvae.export import CustomCode, DataFormat, DecoderOutput, ExternalModels
 
     output, file, whole = arguments.decoder_output, arguments.custom_code, arguments.vae
     if whole is not None and (arguments.decoder or arguments.encoder):
@@ -216,6 +222,7 @@ def parse(arguments: argparse.Namespace) -> ExternalModels:
         encoder_outputs=_roles(arguments.encoder_outputs, _ENCODER_OUTPUTS, "encoder output"),
         data_kind=parse_choice(DataKind, arguments.data_kind, "kind of data") if arguments.data_kind else None,
         image_shape=_image_shape(arguments.image_shape),
+        data_format=parse_choice(DataFormat, arguments.data_format, "data format") if arguments.data_format else None,
         image_range=_range(arguments.image_range, "--image-range"),
         decoder_inputs=_roles(arguments.decoder_inputs, _DECODER_INPUTS, "decoder input"),
         latent_shape=_sizes(arguments.latent_shape),

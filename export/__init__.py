@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pocketvae.export.rewrites.names import Rewrite, RewriteChoice, parse_rewrites
     from pocketvae.export.tuning.ladder import Tune
     from pocketvae.keras.custom_code import CustomCode
-    from pocketvae.keras.model_form import Role
+    from pocketvae.keras.model_form import DataFormat, Role
 
 _MODULES = {
     "pocketvae.export.config": (
@@ -57,7 +57,7 @@ _MODULES = {
     ),
     "pocketvae.export.tuning.ladder": ("Tune",),
     "pocketvae.keras.custom_code": ("CustomCode",),
-    "pocketvae.keras.model_form": ("Role",),
+    "pocketvae.keras.model_form": ("DataFormat", "Role"),
 }
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "Budget",
     "ChipWork",
     "CustomCode",
+    "DataFormat",
     "DecoderOutput",
     "ExportConfig",
     "ExportResult",

@@ -17,6 +17,13 @@ class Flavour(enum.StrEnum):
     ONNX = "onnx"
 
 
+class DataFormat(enum.StrEnum):
+    """Where the channels are, in Keras' words."""
+
+    CHANNELS_FIRST = "channels_first"
+    CHANNELS_LAST = "channels_last"
+
+
 class Role(enum.StrEnum):
     """The role of an input or output.
 

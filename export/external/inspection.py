@@ -118,7 +118,7 @@ def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
         facts["latent"] = f"the original's minus {models.shift:g}, times {models.scale:g}"
     vae = decoder.vae
     doubts = decoder.doubts
-    found = (decoder.found,) if decoder.found else ()
+    found: tuple[str, ...] = (decoder.found,) if decoder.found else ()
     facts |= dict.fromkeys(["decoder outputs"] if found else [], decoder.found)
     if models.encoder is not None and encoder is not None:
         form, flat, vae, guessed, change = _inspect_encoder(models, encoder, decoder)

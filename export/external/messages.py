@@ -9,7 +9,7 @@ from pathlib import Path
 from pocketvae.errors import SpecError
 from pocketvae.export.external.roles import DecoderOutput, Wanted
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
-from pocketvae.keras.model_form import ModelForm, Role
+from pocketvae.keras.model_form import DataFormat, ModelForm, Role
 from pocketvae.spec import Component
 from pocketvae.system.limits import LARGEST_FLOAT32, check_number
 from pocketvae.vae_spec import MOST_CODES, DataKind, VaeSpec
@@ -50,6 +50,7 @@ class ExternalModels:
             of latent diffusion, which makes their variance about 1.
         latent_shift: See `latent_scale`; the `shift_factor`.
         image_range: Black and white of images whose values nothing bounds; None for what samples show.
+        data_format: Where ONNX files have their channels, if operators do not show it; None to take what is usual.
         condition_range: The lowest and highest value of continuous conditions, for calibration and testing.
         decoder_signature: Signature of a SavedModel that decodes; empty if there is only one.
         encoder_signature: Signature of a SavedModel that encodes; empty if there is only one.
@@ -73,6 +74,7 @@ class ExternalModels:
     data_kind: DataKind | None = None
     image_shape: tuple[int, int, int] | None = None
     image_range: tuple[float, float] | None = None
+    data_format: DataFormat | None = None
     decoder_inputs: tuple[Role, ...] | None = None
     latent_shape: tuple[int, ...] | None = None
     latent_dim: int | None = None

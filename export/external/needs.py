@@ -20,7 +20,8 @@ _PREPROCESSING = frozenset({"Rescaling", "Resizing", "Normalization", "CenterCro
 def needs_preparation(models: ExternalModels) -> bool:
     """Whether a model has custom layers, other types than float32, a fixed batch, or is more than its component."""
     named = models.latent_layer or models.decoder_part or models.decoder_code or models.encoder_code
-    if named or models.encoder == models.decoder:
+    # What only ONNX files have is refused for others there.
+    if named or models.encoder == models.decoder or models.data_format is not None:
         return True
     if _needs(models.decoder, is_decoder=True):
         return True

@@ -21,8 +21,9 @@ from pocketvae.export.external.messages import ExternalModels, Preparation, Prep
 from pocketvae.export.external.moments import LOST_PRIOR, notes_of
 from pocketvae.export.external.not_finite import onnx_origin
 from pocketvae.export.from_onnx.folding import fix_batch, fold, is_random, shapes_of, training_operators
-from pocketvae.export.from_onnx.layout import channels_are_second, to_last, turn_input, turn_output
+from pocketvae.export.from_onnx.layout import to_last, turn_input, turn_output
 from pocketvae.export.from_onnx.lowering import lower, raised, to_float32
+from pocketvae.export.from_onnx.orders import match_flat, orders
 from pocketvae.export.from_onnx.reading import blaming_invalid, read
 from pocketvae.export.from_onnx.sampling import (
     Sampling,
@@ -43,6 +44,7 @@ from pocketvae.parsing import sentences
 from pocketvae.runtimes.onnxruntime import open_session
 from pocketvae.spec import Component
 from pocketvae.system.files import sha256_path, write_bytes
+from pocketvae.vae_spec import DataKind
 
 _TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 10: np.float16, 11: np.float64, 9: np.bool_}
 # Of an output's largest value: what float16 weights in float16 arithmetic differ by, and what other orders of sums do.
@@ -115,13 +117,17 @@ def _prepared(models: ExternalModels, folder: Path) -> Preparation:
         facts |= dict.fromkeys(["posterior"] if notes else [], "".join(notes))
         parts = {Component.ENCODER: encoder, **parts}
     paths = {}
+    is_image = models.data_kind in (None, DataKind.IMAGE)
+    doubts = match_flat(parts, models.data_format, is_image=is_image, image_shape=models.image_shape)
+    second, more_doubts = orders(parts, models.data_format)
     for component, part in parts.items():
+        _turn(part, second[component])
         paths[component] = folder / f"{component}.onnx"
         _write(component, part, paths[component])
         facts |= _facts(component, part)
         lines.append(f"{part.path.name}: {component}, {', '.join(part.changes)}")
     lines += [f"{models.decoder.name}: {note}" for note in notes]
-    doubts = (LOST_PRIOR,) if notes and len(latents or decoder.model.graph.input) > 1 else ()
+    doubts += (*more_doubts, LOST_PRIOR) if notes and len(latents or decoder.model.graph.input) > 1 else more_doubts
     prepared = replace(
         models,
         decoder=paths[Component.DECODER],
@@ -210,7 +216,7 @@ def _decoder(file: _File, latents: Mapping[str, Sampling]) -> _File:
                 node.output[:] = [renamed.get(name, name) for name in node.output]
         _extract(file, [*latents, *beside], outputs)
         file.changes.append("the decoder in it")
-    return _turned(file)
+    return file
 
 
 def _encoder(
@@ -239,14 +245,14 @@ def _encoder(
         needed = {name for end in ends for name in behind(graph, end)}
         _extract(file, [given.name for given in graph.input if not latents or given.name in needed], ends)
         file.changes.append("without its sampling")
-        return _turned(file), tuple(role for item in steps for role in (Role.MEAN, item.role)), notes
+        return file, tuple(role for item in steps for role in (Role.MEAN, item.role)), notes
     if random:
         kept = [place for place in range(len(names)) if place not in random]
         if roles is not None and len(roles) == len(names):
             roles = tuple(roles[place] for place in kept)
         _extract(file, [given.name for given in graph.input], [names[place] for place in kept])
         file.changes.append("without its sampling")
-    return _turned(file), roles, notes
+    return file, roles, notes
 
 
 def _needed(graph: Any, drawn: Sequence[Sampling], latents: Mapping[str, Sampling]) -> list[Sampling]:
@@ -269,12 +275,9 @@ def _extract(file: _File, inputs: Sequence[str], outputs: Sequence[str]) -> None
         cut(model, inputs, outputs, shapes)
 
 
-def _turned(file: _File) -> _File:
-    """Gives inputs and outputs their channels last."""
+def _turn(file: _File, second: Mapping[str, bool]) -> None:
+    """Gives inputs and outputs whose channels are second their channels last."""
     shapes, graph, turned = shapes_of(file.model), file.model.graph, []
-    second = {
-        value.name: channels_are_second(file.model, value.name, shapes) for value in (*graph.input, *graph.output)
-    }
     for place, given in enumerate(list(graph.input)):
         if second[given.name]:
             turned.append(given.name)
@@ -287,7 +290,6 @@ def _turned(file: _File) -> _File:
         axes = {3: ("[N, C, T]", "[N, T, C]"), 4: ("[N, C, H, W]", "[N, H, W, C]")}
         old, new = axes.get(len(shapes[name]), ("[N, C, ...]", "[N, ..., C]"))
         file.changes.append(f"{name} {old} is {new} in every artifact")
-    return file
 
 
 def _write(component: Component, part: _File, path: Path) -> None:

@@ -76,6 +76,8 @@ def prepare_models(request: PreparationRequest) -> Preparation:
                 "encoder and decoder must both be ONNX files, or neither: export both with torch.onnx.export"
             )
         return prepare_onnx(request)
+    if request.models.data_format is not None:
+        raise ExportError("--data-format is for ONNX files: the layers of Keras say where their channels are")
     if _is_saved_whole(request.models, kinds):
         return prepare_saved(request.models, Path(request.folder))
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 Sizes = Mapping[str, "list[int | None]"]
@@ -15,31 +16,52 @@ _KERNELS = frozenset(
 _STOPS = frozenset(
     {"Reshape", "Flatten", "MatMul", "Gemm", "Einsum", "Squeeze", "Unsqueeze", "Expand", "Gather", "Concat"}
 )
-_IMAGE = 4
+_SEQUENCE = 3
 _MOST_CHANNELS = 4
 _KERAS = "tf2onnx"
 
 
-def channels_are_second(model: Any, name: str, shapes: Sizes) -> bool:
-    """Whether an input or output `[N, ...]` of a graph has its channels second.
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What an operator shows of the channels.
 
-    Decided by the nearest operator that knows: a convolution has them second, a transpose says that the graph's author
-    turned them. Where none is near, an image has few of them.
+    Attributes:
+        is_second: Whether they are the second axis.
+        is_strong: Whether that is sure; a transpose of three axes may as well turn a sequence for an operator that has
+            nothing to do with channels.
+    """
+
+    is_second: bool
+    is_strong: bool
+
+
+def evidence(model: Any, name: str, shapes: Sizes) -> Evidence | None:
+    """Returns where an input or output `[N, ...]` of a graph has its channels by the nearest operator that knows.
+
+    A convolution has them second, a transpose says that the graph's author turned them. None where none is near.
     """
     rank = len(shapes.get(name, []))
-    if rank < 3:
-        return False
+    if rank < _SEQUENCE:
+        return None
     is_input = any(given.name == name for given in model.graph.input)
-    found = _forward(model.graph, name, rank, shapes) if is_input else _backward(model.graph, name, rank, shapes)
-    if found is not None:
-        return found
-    if rank != _IMAGE or model.producer_name.startswith(_KERAS):
+    return _forward(model.graph, name, rank, shapes) if is_input else _backward(model.graph, name, rank, shapes)
+
+
+def usual_order(model: Any, sizes: Sequence[int]) -> bool | None:
+    """Returns whether channels are second as far as sizes without the batch show it: an image has few of them.
+
+    Returns:
+        None where both orders are usual, as for sequences.
+    """
+    if model.producer_name.startswith(_KERAS):
         return False
-    second, last = shapes[name][1] or 0, shapes[name][-1] or 0
-    return not (last <= _MOST_CHANNELS < second)
+    if len(sizes) + 1 <= _SEQUENCE:
+        return None
+    *others, last = sizes
+    return not last <= _MOST_CHANNELS < min(others)
 
 
-def _forward(graph: Any, name: str, rank: int, shapes: Sizes) -> bool | None:
+def _forward(graph: Any, name: str, rank: int, shapes: Sizes) -> Evidence | None:
     waiting, seen = [name], {name}
     while waiting:
         current = waiting.pop(0)
@@ -57,7 +79,7 @@ def _forward(graph: Any, name: str, rank: int, shapes: Sizes) -> bool | None:
     return None
 
 
-def _backward(graph: Any, name: str, rank: int, shapes: Sizes) -> bool | None:
+def _backward(graph: Any, name: str, rank: int, shapes: Sizes) -> Evidence | None:
     makers = {output: node for node in graph.node for output in node.output}
     waiting, seen = [name], {name}
     while waiting:
@@ -75,14 +97,14 @@ def _backward(graph: Any, name: str, rank: int, shapes: Sizes) -> bool | None:
     return None
 
 
-def _known(node: Any, rank: int, *, into_kernel: bool) -> bool | None:
+def _known(node: Any, rank: int, *, into_kernel: bool) -> Evidence | None:
     if node.op_type in _KERNELS:
-        return True
+        return Evidence(is_second=True, is_strong=True)
     if node.op_type != "Transpose":
         return None
     order = next((list(item.ints) for item in node.attribute if item.name == "perm"), [])
     turn = to_second(rank) if into_kernel else to_last(rank)
-    return False if order == turn else None
+    return Evidence(is_second=False, is_strong=rank > _SEQUENCE) if order == turn else None
 
 
 def to_second(rank: int) -> list[int]:

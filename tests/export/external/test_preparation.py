@@ -12,7 +12,7 @@ from pocketvae.export.external.preparation import prepare_models
 from pocketvae.keras.custom_code import CustomCode
 from pocketvae.keras.io import import_flavour, load_model
 from pocketvae.keras.loading import open_model
-from pocketvae.keras.model_form import Flavour, Role
+from pocketvae.keras.model_form import DataFormat, Flavour, Role
 
 pytestmark = pytest.mark.slow
 FLAVOURS = (Flavour.KERAS2, Flavour.KERAS3)
@@ -318,6 +318,16 @@ def test_encoders_of_other_pixels_take_the_images_of_their_decoder(tmp_path):
         shown = X if name == "any_size" else given.astype(np.float32) / 255
         for ours, theirs in zip(opened.call([shown]), encoder(given, training=False), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_the_order_of_axes_is_for_onnx_files(tmp_path):
+    keras = import_flavour(Flavour.KERAS3)
+    z = keras.Input((3,))
+    keras.Model(z, decoded_from(keras, z)).save(tmp_path / "decoder.keras")
+    models = ExternalModels(decoder=tmp_path / "decoder.keras", data_format=DataFormat.CHANNELS_FIRST)
+    assert needs_preparation(models)
+    with pytest.raises(ExportError, match="--data-format is for ONNX files: the layers of Keras say where"):
+        prepare_models(PreparationRequest(models=models, folder=str(tmp_path)))
 
 
 def test_what_needs_nothing_is_left_alone(tmp_path):

@@ -5,15 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pocketvae.export.from_onnx.folding import fix_batch, shapes_of
-from pocketvae.export.from_onnx.layout import channels_are_second, turn_input, turn_output
+from pocketvae.export.from_onnx.folding import fix_batch
+from pocketvae.export.from_onnx.layout import turn_input, turn_output
+from pocketvae.export.from_onnx.orders import orders
 from pocketvae.runtimes.onnxruntime import open_session
+from pocketvae.spec import Component
+from tests.from_onnx_parts import Part
 from tests.onnx_files import conv_encoder, model, node, values
 
 
 def is_second(made, name):
     fix_batch(Path("m.onnx"), made)
-    return channels_are_second(made, name, shapes_of(made))
+    found, _ = orders({Component.DECODER: Part(made)}, None)
+    return found[Component.DECODER][name]
 
 
 CONV = {"w": np.ones((3, 3, 1, 1), np.float32)}
