@@ -20,8 +20,9 @@ _GAP = 1.5
 # How many steps a rate is taken from, and how far it may be off from one such block to another.
 _BLOCK, _UNSTEADY = 16, 0.1
 _RUN = _BLOCK // 2
-# Means of more steps are closer: how far one may be off that of its part, and how far that of a part may be off others.
-_LONG, _DRIFT, _OTHER_RATE = 64, 0.03, 0.02
+# Means of more steps are closer: how far one of as many may be off that of its part, whose own needs still more.
+_LONG, _DRIFT = 64, 0.03
+_OWN_RATE, _OTHER_RATE = 256, 0.02
 FEWEST_TIMES = 3
 # As many rows with the time of the row before, and such a share of them, are no rows that were written twice.
 _MANY_EQUAL, _OFTEN_EQUAL = 3, 0.1
@@ -78,7 +79,7 @@ class TimeSteps:
     def rates_hz(self, parts: Sequence[tuple[int, int]]) -> list[float]:
         """Returns the mean rate of each part: of one too short for a mean of its own, that of the longest."""
         longest_hz = self._rate_hz(*max(parts, key=_length))
-        return [self._rate_hz(*part) if _length(part) > _LONG else longest_hz for part in parts]
+        return [self._rate_hz(*part) if _length(part) > _OWN_RATE else longest_hz for part in parts]
 
     def _rate_hz(self, first: int, last: int) -> float:
         return (last - 1 - first) / float(self._at(last - 1, last)[0] - self._at(first, first + 1)[0])
@@ -172,7 +173,8 @@ class TimeSteps:
         if steps < _RUN:
             return
         step_s = 1 / self._rate_hz(first, last)
-        if abs(step_s / usual_s - 1) > min(max(_OTHER_RATE, 1 / steps), _UNSTEADY):
+        limit = _OTHER_RATE if steps >= _OWN_RATE else min(max(_DRIFT, 1 / steps), _UNSTEADY)
+        if abs(step_s / usual_s - 1) > limit:
             raise self._unsteady(first, f"{usual_s:.4g} s in the longest part without a gap", step_s)
         # The last block takes the rest.
         marks = np.append(first + np.arange(max(1, steps // _LONG)) * _LONG, last - 1)

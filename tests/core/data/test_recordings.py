@@ -247,11 +247,11 @@ def test_some_gaps_are_no_other_rate(tmp_path, gaps):
 
 
 def test_parts_of_a_recording_have_their_own_rates(tmp_path):
-    times = np.concatenate([np.arange(200) / 100, 100 + np.arange(100) / 101, 200 + np.arange(50) / 101])
+    times = np.concatenate([np.arange(400) / 100, 100 + np.arange(300) / 101, 200 + np.arange(50) / 101])
     found = read_recordings(table(tmp_path / "a.csv", times), Wanted(count=2))
     assert [part.rate_hz for part in found] == pytest.approx([100, 101, 100])
-    times = np.concatenate([np.arange(200) / 98.2, 100 + np.arange(300) / 100, 200 + np.arange(200) / 101.8])
-    with pytest.raises(DataError, match=r"a\.csv has 98\.2 Hz and a\.csv from time step 500 on 101\.8 Hz: resample"):
+    times = np.concatenate([np.arange(300) / 98.2, 100 + np.arange(400) / 100, 200 + np.arange(300) / 101.8])
+    with pytest.raises(DataError, match=r"a\.csv has 98\.2 Hz and a\.csv from time step 700 on 101\.8 Hz: resample"):
         read_recordings(table(tmp_path / "a.csv", times), Wanted(count=2))
 
 

@@ -65,16 +65,27 @@ def test_times_may_be_rounded_to_milliseconds_and_late_by_less_than_half_a_step(
 
 
 def test_every_part_has_its_own_rate_and_a_short_one_that_of_the_longest(make):
-    times_s = np.concatenate([np.arange(200) / 100, 50 + np.arange(300) / 101, 90 + np.arange(30) / 101])
+    times_s = np.concatenate([np.arange(300) / 100, 50 + np.arange(400) / 101, 90 + np.arange(200) / 100])
     found = make(times_s)
     assert found.rates_hz(found.parts()) == pytest.approx([100, 101, 101])
 
 
-@pytest.mark.parametrize(("steps", "rate_hz"), [(120, 109), (120, 97.5), (60, 103), (16, 108), (12, 112)])
+@pytest.mark.parametrize(("steps", "rate_hz"), [(120, 109), (320, 97.5), (120, 96.5), (30, 104), (16, 108)])
 def test_a_part_of_another_rate_than_the_longest_is_refused(make, steps, rate_hz):
-    times_s = np.concatenate([np.arange(130) / 100, 100 + np.arange(steps) / rate_hz])
-    with pytest.raises(DataError, match="row 132: the rate must be steady, got a time step every 0.01 s "):
+    times_s = np.concatenate([np.arange(400) / 100, 100 + np.arange(steps) / rate_hz])
+    with pytest.raises(DataError, match="row 402: the rate must be steady, got a time step every 0.01 s "):
         make(times_s).parts()
+
+
+def test_parts_of_a_logger_that_sleeps_between_two_steps_have_one_rate(make):
+    slept = 1 + np.random.default_rng(2).normal(0, 0.05, 3000)
+    # A gap after 20, 30, ... steps.
+    ends = np.cumsum(np.arange(20, 240, 10))
+    slept[ends] = 40
+    found = make(np.cumsum(slept) / 100)
+    parts = found.parts()
+    assert [last for _, last in parts] == [*ends, 3000]
+    assert found.rates_hz(parts) == pytest.approx([100] * len(parts), rel=0.01)
 
 
 def test_a_short_part_may_be_late_by_less_than_a_step(make):
