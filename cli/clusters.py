@@ -93,20 +93,19 @@ class Stored:
 
 
 def by_address(
-    *outputs: str, files: tuple[str, ...] = (), replaces: bool = False
+    *outputs: str, files: tuple[str, ...] = ()
 ) -> Callable[[Callable[[argparse.Namespace], int]], Callable[[argparse.Namespace], int]]:
     """Returns a decorator of a command: what it is given by address, it reads and writes on this machine.
 
     Args:
         outputs: Names of its outputs.
         files: Names of the files that it reads itself.
-        replaces: Whether it replaces them without `--force`.
     """
 
     def decorated(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
         @functools.wraps(run)
         def on_this_machine(arguments: argparse.Namespace) -> int:
-            with _on_this_machine(arguments, outputs, files, replaces=replaces) as arguments.stored:
+            with _on_this_machine(arguments, outputs, files) as arguments.stored:
                 code = run(arguments)
                 if not code:
                     arguments.stored.upload()
@@ -119,7 +118,7 @@ def by_address(
 
 @contextlib.contextmanager
 def _on_this_machine(
-    arguments: argparse.Namespace, outputs: tuple[str, ...], files: tuple[str, ...], *, replaces: bool
+    arguments: argparse.Namespace, outputs: tuple[str, ...], files: tuple[str, ...]
 ) -> Iterator[Stored]:
     """Replaces addresses by paths of a temporary folder, and yields the addresses.
 
@@ -145,7 +144,7 @@ def _on_this_machine(
     with temporary_directory() as folder:
         stored = Stored(bundle=bundle)
         for name, address in written.items():
-            path = folder / name / _checked(address, force=arguments.force or replaces)
+            path = folder / name / _checked(address, force=arguments.force)
             path.parent.mkdir()
             stored.outputs[path] = address
             setattr(arguments, name, path)
@@ -197,8 +196,6 @@ def make_run(
     arguments: argparse.Namespace,
     terminal: Terminal,
     options: Mapping[str, str] | None = None,
-    *,
-    replaces: bool = False,
 ) -> Run:
     """Returns the run of a command on the cluster that is asked for.
 
@@ -208,7 +205,6 @@ def make_run(
         arguments: Of the command line.
         terminal: Shows progress.
         options: What decides the results beside the items and the choice of models.
-        replaces: Whether the command replaces `out` without `--force`.
 
     Raises:
         SpecError: the cluster's address or the number of workers is wrong.
@@ -224,7 +220,6 @@ def make_run(
         out=out,
         options=options or {},
         force=arguments.force,
-        replaces=replaces,
         progress=terminal.step,
         address=stored.bundle,
         results=stored.results_for(out),

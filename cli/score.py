@@ -67,15 +67,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_force(parser)
 
 
-@clusters.by_address("csv", "json", replaces=True)
+@clusters.by_address("csv", "json")
 def run(arguments: argparse.Namespace) -> int:
     """Scores images or other data, or fits the calibration; finding anomalies is not a failure."""
     import pocketvae
     from pocketvae.apps import approximations
+    from pocketvae.system.files import check_output
 
     _check_options(arguments)
     for path in (arguments.roc, arguments.timeline, arguments.csv, arguments.json):
         common.check_file_output(path)
+        if path is not None:
+            check_output(path, force=arguments.force)
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
         for approximation in approximations(bundle.vae):
             terminal.warn(approximation)
@@ -348,7 +351,6 @@ def _scored_on_cluster(
         arguments,
         terminal,
         {"calibration": sha256_bytes(encode(calibration).encode())},
-        replaces=True,
     )
     with scored_on_cluster(run, items, models.choice(arguments), arguments.label, calibration) as found:
         yield found

@@ -148,7 +148,7 @@ class _Place:
             normal = ["score", self.bundle, str(self.items(10_000)), "--calibrate"]
             command = [*normal, "--calibration", str(calibration), "--quiet"]
             subprocess.run([sys.executable, "-P", "-c", _PROGRAM, *command], check=True, stdout=subprocess.DEVNULL)
-        words = ["score", self.bundle, str(self.items(count)), "--calibration", str(calibration)]
+        words = ["score", self.bundle, str(self.items(count)), "--calibration", str(calibration), "--force"]
         return [sys.executable, "-P", "-c", _PROGRAM, *words, "--csv", str(self.folder / out), "--quiet", *options]
 
 

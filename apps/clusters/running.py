@@ -40,8 +40,7 @@ class Run:
         cluster: Where it runs.
         out: What the command writes: the work folder is `OUT.unfinished`, beside it.
         options: What decides the results beside the input and the model, by name.
-        force: Drop results of other work in the work folder.
-        replaces: Whether `out` may exist.
+        force: Drop results of other work in the work folder; `out` may exist.
         progress: Called after every block.
         address: Of the bundle, if workers do not see its folder.
         results: Where workers write results, if not into the work folder.
@@ -53,7 +52,6 @@ class Run:
     out: Path
     options: Mapping[str, str]
     force: bool = False
-    replaces: bool = False
     progress: ProgressCallback = ignore_progress
     address: str | None = None
     results: Storage | None = None
@@ -88,7 +86,7 @@ class Run:
             options=dict(self.options),
             block_items=block_items(item_bytes(vae)),
         )
-        with work_folder(self.out, manifest, force=self.force, replaces=self.replaces, results=self.results) as work:
+        with work_folder(self.out, manifest, force=self.force, results=self.results) as work:
             yield work
 
     def columns(self, work: WorkFolder, job: Job, count: int, *, result_bytes: int) -> Arrays:

@@ -196,6 +196,24 @@ def test_the_command_does_the_same(tables_path, grey_images, noise, tmp_path, mo
     assert "c.json must be a JSON object with a schema_version" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--csv", "--json", "--roc", "--timeline"])
+def test_outputs_are_replaced_with_force_alone(sequence_bundle, tmp_path, monkeypatch, capsys, option):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ("a.csv", "b.csv"):
+        np.savetxt(name, rng.random((1800, 6)), delimiter=",", header="a,b,c,d,e,f", comments="")
+    command = ["score", str(sequence_bundle), "--calibration", "c.json", "--quiet"]
+    assert main([*command, "a.csv", "--calibrate"]) == 0
+    (tmp_path / "kept").write_text("work of a day")
+    with monkeypatch.context() as patch:
+        patch.setattr(pocketvae, "open", lambda *_: pytest.fail("it began"))
+        assert main([*command, "a.csv", "--normal", "b.csv", option, "kept"]) == 2
+    assert "kept exists" in capsys.readouterr().err
+    assert (tmp_path / "kept").read_text() == "work of a day"
+    assert main([*command, "a.csv", "--normal", "b.csv", option, "kept", "--force"]) == 0
+    assert (tmp_path / "kept").read_text() != "work of a day"
+
+
 def test_an_item_beyond_all_numbers_has_the_largest_score(sequence_bundle, tmp_path, monkeypatch, capsys, recwarn):
     monkeypatch.chdir(tmp_path)
     items = np.random.default_rng(0).random((200, 6, 6)).astype(np.float32)

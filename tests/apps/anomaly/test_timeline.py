@@ -216,11 +216,11 @@ def test_columns_are_those_that_were_calibrated_with_wherever_they_stand(sequenc
     assert _score(sequence_bundle, "normal.csv", "--truth", "fault", "--calibrate") == 0
     found = []
     for name in ("faulty.csv", "turned.csv"):
-        assert _score(sequence_bundle, name, "--truth", "fault", "--csv", "s.csv") == 0
+        assert _score(sequence_bundle, name, "--truth", "fault", "--csv", "s.csv", "--force") == 0
         found.append([line.split(",")[1:] for line in (recordings / "s.csv").read_text().splitlines()])
     assert found[0] == found[1]
     capsys.readouterr()
-    assert _score(sequence_bundle, "renamed.csv", "--channels", "h,i,j,k,l,m", "--csv", "s.csv") == 0
+    assert _score(sequence_bundle, "renamed.csv", "--channels", "h,i,j,k,l,m", "--csv", "s.csv", "--force") == 0
     assert _score(sequence_bundle, "slow.csv", "--truth", "fault") == 2
     assert "the rate of those that were calibrated with, 10 Hz, but slow.csv has 5 Hz" in capsys.readouterr().err
     assert _score(sequence_bundle, "renamed.csv") == 2
@@ -234,4 +234,4 @@ def test_columns_without_names_are_taken_by_their_places(sequence_bundle, record
         (recordings / f"named-{name}").write_text("\n".join(rows) + "\n")
     for calibrated, scored in (("bare", "named"), ("named", "bare")):
         assert _score(sequence_bundle, f"{calibrated}-normal.csv", "--calibrate", "--force") == 0
-        assert _score(sequence_bundle, f"{scored}-faulty.csv", "--csv", "s.csv") == 0
+        assert _score(sequence_bundle, f"{scored}-faulty.csv", "--csv", "s.csv", "--force") == 0
