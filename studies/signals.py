@@ -8,7 +8,7 @@ those of `pocketvae score`, of encoder and decoder in float32 and in int8. The t
 data, for a false-positive rate of 0.05. Beside them stand the scorer files, each with the threshold that it was
 exported with, for the same rate. PCA (by 90 % and 99 % of the variance), an isolation forest and a one-class SVM
 (scikit-learn, standardized values) have the same training data and the best of two settings each, chosen on the test,
-which favours them. Intervals are of 95 %, by the bootstrap.
+which favours them. Intervals are of 95 %.
 """
 
 from __future__ import annotations

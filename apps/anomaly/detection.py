@@ -14,20 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.apps.anomaly.features import Doubles
-from pocketvae.apps.anomaly.separation import (
-    Estimate,
-    Flags,
-    auroc_of,
-    average_precision_of,
-    estimates,
-    partial_auroc_of,
-)
+from pocketvae.apps.anomaly.separation import Estimate, Flags, estimates
 from pocketvae.data.timeline import Timeline
 from pocketvae.numerics.arrays import groups
 from pocketvae.spec import STRICT
 
-# Neighbouring windows resemble each other: resampled one by one, they would make intervals too narrow. Where they share
-# time steps, what is resampled is as long as two windows at least.
+# Neighbouring windows resemble each other: taken one by one, they would make intervals too narrow. Where they share
+# time steps, a block is as long as two windows at least.
 _MOST_BLOCKS = 50
 _WINDOWS_LONG = 2
 _DAY_S = 86_400.0
@@ -78,8 +71,8 @@ class Detection:
         anomalous: Number of anomalies.
         false_positive_rate: Share of normal items above the score's threshold; None where there are none.
         recall: Share of anomalies above it; None where there are none.
-        auroc: Probability that an anomaly scores higher than a normal item, ties counting half; None, like the other areas
-            too, where all items are normal or all are anomalies.
+        auroc: Probability that an anomaly scores higher than a normal item, ties counting half; None, like all areas,
+            where every item is normal or every one an anomaly.
         auprc: Average precision.
         partial_auroc: The area under the ROC curve up to `FALSE_ALARM_SHARE`, scaled so that chance is 0.5 (McClish
             1989).
@@ -102,7 +95,6 @@ def detect(
     anomalous: Flags,
     threshold: float,
     timeline: Timeline | None,
-    seed: int = 0,
     *,
     sources: Sequence[Timeline | int] = (),
 ) -> Detection:
@@ -113,7 +105,6 @@ def detect(
         anomalous: `[N]`, which items are anomalies.
         threshold: Above which there is an alarm.
         timeline: Where the items lie, if they are windows of recordings.
-        seed: Of the bootstrap.
         sources: Of items from several sources, one behind another, for the intervals: where each one's windows lie, or
             how many items it has if they are no windows of recordings.
     """
@@ -121,8 +112,7 @@ def detect(
     if has_both_kinds(anomalous):
         sources = sources or (len(values) if timeline is None else timeline,)
         blocks, overlap = _blocks(sources), any(isinstance(one, Timeline) and one.overlap() > 1 for one in sources)
-        areas = auroc_of, average_precision_of, partial_auroc_of
-        auroc, auprc, partial = estimates(areas, values, anomalous, blocks, seed, overlap=overlap)
+        auroc, auprc, partial = estimates(values, anomalous, blocks, overlap=overlap)
     return Detection(
         normal=int((~anomalous).sum()),
         anomalous=int(anomalous.sum()),

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from pocketvae.apps.anomaly.detection import alarms, detect
-from pocketvae.apps.anomaly.separation import Ranking, auroc_of, average_precision, partial_auroc
+from pocketvae.apps.anomaly.separation import (
+    Ranking,
+    auroc_of,
+    average_precision,
+    beta_quantile,
+    estimates,
+    partial_auroc,
+    student_quantile,
+)
 from pocketvae.data.timeline import Event, Timeline
 from pocketvae.numerics.ranking import auroc
 
@@ -155,6 +163,65 @@ def test_intervals_hold_the_value_and_widen_where_neighbours_are_alike() -> None
     assert together.auroc.high - together.auroc.low > apart.auroc.high - apart.auroc.low
 
 
+def test_three_anomalies_above_all_normal_items_do_not_prove_that_all_are() -> None:
+    for count in (3, 10):
+        values, truth = np.arange(200.0 + count), np.arange(200 + count) >= 200
+        found = detect(values, truth, 1e9, None)
+        assert found.auroc is not None
+        assert (found.auroc.value, found.auroc.high) == (1.0, 1.0)
+        # Were a share p of all anomalies above, so many would be with the chance p ** count.
+        assert found.auroc.low == pytest.approx(0.025 ** (1 / count), abs=1e-4)
+        turned = detect(-values, truth, 1e9, None)
+        assert turned.auroc is not None
+        assert (turned.auroc.low, turned.auroc.high) == (0.0, pytest.approx(1 - 0.025 ** (1 / count), abs=1e-4))
+
+
+def test_one_anomaly_says_nothing_of_others() -> None:
+    for values in (np.arange(201.0), -np.arange(201.0), np.zeros(201)):
+        for truth in (np.arange(201) == 200, np.arange(201) != 200):
+            assert [(one.low, one.high) for one in estimates(values, truth, np.arange(201), overlap=False)] == [
+                (0, 1)
+            ] * 3
+
+
+# Of N(d, 1) above N(0, 1), by the normal distribution of their difference.
+@pytest.mark.parametrize(("count", "distance", "expected", "width"), [(3, 1.0, 0.76025, 0.95), (10, 2.5, 0.96145, 0.2)])
+def test_intervals_of_few_anomalies_hold_the_area_as_often_as_stated(
+    count: int, distance: float, expected: float, width: float
+) -> None:
+    held = 0
+    widths: list[float] = []
+    truth = np.arange(200 + count) >= 200
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        values = np.concatenate([rng.normal(size=200), rng.normal(distance, 1, count)])
+        area, _, _ = estimates(values, truth, np.arange(200 + count), overlap=False)
+        held += area.low <= expected <= area.high
+        widths.append(area.high - area.low)
+    # Percentiles of a bootstrap hold it 43 and 53 times.
+    assert held >= 56
+    assert np.median(widths) < width
+
+
+def test_blocks_of_items_that_are_alike_count_once() -> None:
+    rng = np.random.default_rng(0)
+    values, truth = rng.normal(size=120), np.arange(120) >= 100
+    once = estimates(values, truth, np.arange(120), overlap=False)
+    often = estimates(np.repeat(values, 5), np.repeat(truth, 5), np.repeat(np.arange(120), 5), overlap=False)
+    for one, other in zip(once, often, strict=True):
+        assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high), abs=1e-9)
+
+
+def test_quantiles_are_those_of_tables() -> None:
+    # Abramowitz and Stegun, table 26.10.
+    for degrees, quantile in ((1, 12.706), (2, 4.303), (10, 2.228), (120, 1.980)):
+        assert student_quantile(degrees) == pytest.approx(quantile, rel=3e-4)
+    assert beta_quantile(0.025, 7.0, 1.0) == pytest.approx(0.025 ** (1 / 7), abs=1e-4)
+    assert beta_quantile(0.975, 1.0, 40.0) == pytest.approx(1 - 0.025 ** (1 / 40), abs=1e-4)
+    # Of 20 draws 15 hit: Clopper and Pearson's interval is 0.509 to 0.913.
+    assert (beta_quantile(0.025, 15, 6), beta_quantile(0.975, 16, 5)) == pytest.approx((0.50895, 0.91343), abs=1e-4)
+
+
 def _watched(count: int, stride: int, seed: int) -> tuple[np.ndarray, Timeline]:
     """Scores of one recording's windows of 64 steps that know nothing: means of squared noise."""
     squares = np.square(np.random.default_rng(seed).normal(size=(count - 1) * stride + 64))
@@ -187,7 +254,7 @@ def test_few_overlapping_windows_say_nothing() -> None:
     assert (found.auroc.low, found.auroc.high) == (0.0, 1.0)
 
 
-def test_sources_that_are_no_recordings_are_resampled_item_by_item() -> None:
+def test_sources_that_are_no_recordings_are_taken_item_by_item() -> None:
     values, truth = np.random.default_rng(0).normal(size=40), np.arange(40) >= 30
     assert detect(values, truth, 1.0, None, sources=(30, 10)) == detect(values, truth, 1.0, None)
 
