@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
 from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
 
 if TYPE_CHECKING:
     from pocketvae.distil import Distilled
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SRC",
         help="learn from these real items too, as train or export reads them (default: from the teacher alone)",
     )
+    parser.add_argument("--skip-corrupt", action="store_true", help="with --data: skip what cannot be read, of a run")
     parser.add_argument("--steps", metavar="N", type=int, help="optimizer steps (default: 20000)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of weights and latents (default: 0)")
     parser.add_argument(
@@ -62,6 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     from pocketvae.distil import DISTILLED_NAME, DistilConfig, Targets, distil
     from pocketvae.distil.config import DEFAULT_STEPS
 
+    if arguments.skip_corrupt and arguments.data is None:
+        raise SpecError("--skip-corrupt needs --data")
     common.check_replaceable(arguments.out, DISTILLED_NAME, force=arguments.force, names=RUN_FILES)
     config = DistilConfig(
         targets=Targets(
@@ -78,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.out,
             config,
             data=arguments.data,
+            skip_corrupt=arguments.skip_corrupt,
             force=arguments.force,
             resume=arguments.resume,
             progress=terminal.step,

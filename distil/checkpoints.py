@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +76,8 @@ class Checkpoints:
         state = decode(State, self._path.read_bytes(), str(self._path))
         if state.config != self._config:
             raise SpecError(
-                "the interrupted distillation was started with other options: resume it with the same ones, or pass "
-                "--force to start over"
+                f"the interrupted distillation was started with {', '.join(_differences(state.config, self._config))}: "
+                f"resume it with the same options, or pass --force to start over"
             )
         if state.teacher_sha256 != self._teacher_sha256:
             raise DataError(
@@ -128,3 +128,18 @@ class Checkpoints:
 
 def _tracked(learner: Learner) -> Any:
     return import_tensorflow().train.Checkpoint(model=learner.model, optimizer=learner.optimizer)
+
+
+def _differences(then: DistilConfig, now: DistilConfig) -> list[str]:
+    """Returns what two configurations differ in, by the names of options: `--steps 100 (now 200)`."""
+    pairs = zip(_flat(then).items(), _flat(now).values(), strict=True)
+    return [
+        f"--{'for' if key == 'chip' else key.replace('_', '-')} {old or 'not given'} (now {new or 'not given'})"
+        for (key, old), new in pairs
+        if old != new
+    ]
+
+
+def _flat(config: DistilConfig) -> dict[str, Any]:
+    values = asdict(config)
+    return {**values.pop("targets"), **{key: value for key, value in values.items() if key != "targets"}}

@@ -49,21 +49,27 @@ class Examples:
 Batch = tuple[Latents, tuple[FloatArray, ...]]
 
 
-def load_examples(source: Source, data: str, progress: ProgressCallback) -> Examples:
+def load_examples(source: Source, data: str, progress: ProgressCallback, *, skip_corrupt: bool = False) -> Examples:
     """Loads the items of a source; for a run as its training did.
 
     Args:
         source: The run or bundle whose decoder is the teacher.
         data: Source of the items, as for `train`; of a bundle as for `export`.
         progress: Called while a folder is read.
+        skip_corrupt: Skip items that cannot be read, of a run.
 
     Raises:
         DataError: the source is missing, damaged or too small, or its items or labels are not what the model takes.
-        SpecError: there is no encoder that says where in the latent space an item lies.
+        SpecError: there is no encoder that says where in the latent space an item lies, or items of a bundle's data are
+            to be skipped.
     """
     _check_encoder(source)
+    if skip_corrupt and source.run is None:
+        raise SpecError("--skip-corrupt is for runs, whose training may have skipped items: leave it out for a bundle")
     if source.run is not None:
-        of_run = evaluated_data(source.run, data, with_overrides(TrainConfig(), source.config()), skip_corrupt=False)
+        of_run = evaluated_data(
+            source.run, data, with_overrides(TrainConfig(), source.config()), skip_corrupt=skip_corrupt
+        )
         learned, unseen = of_run.train, of_run.validation
     else:
         check_source(data)

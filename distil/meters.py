@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pocketvae.bundle.embedded import metadata_bytes
 from pocketvae.distil.conversion import convert, convert_integer, multiply_adds
 from pocketvae.distil.latents import CALIBRATION, draw
 from pocketvae.distil.source import Source, integer_decoder
@@ -85,12 +86,17 @@ def meter_for(source: Source, teacher: Teacher, chip: EthosU | None, seed: int) 
 
 
 class HostMeter:
-    """Times float32 files on this machine with one thread, by turns with the teacher's own."""
+    """Times float32 files on this machine with one thread, by turns with the teacher's own.
+
+    Sizes are those of files as export writes them, with metadata and golden pairs as large as in the teacher's.
+    """
 
     def __init__(self, source: Source, teacher: Teacher, content: bytes, runner: Runner) -> None:
         """Takes the teacher's file, which is open in a runner."""
         self._source, self._content, self._format = source, content, teacher.artifact.format
         self._call = call_of(runner)
+        # The golden pairs of a student have the same shapes.
+        self._metadata_bytes = metadata_bytes(self._format, content)
 
     @property
     def teacher_bytes(self) -> int:
@@ -111,7 +117,7 @@ class HostMeter:
         return Cost(
             latency_us=times.student_us,
             teacher_us=times.teacher_us,
-            size_bytes=len(content),
+            size_bytes=len(content) + self._metadata_bytes,
             multiply_adds=multiply_adds(content),
         )
 

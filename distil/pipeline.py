@@ -42,6 +42,7 @@ def distil(
     config: DistilConfig,
     *,
     data: str | None = None,
+    skip_corrupt: bool = False,
     force: bool = False,
     resume: bool = False,
     progress: ProgressCallback = ignore_progress,
@@ -57,6 +58,7 @@ def distil(
         out: The run directory to create; of a user-supplied model the folder of its models.
         config: What to reach, and how.
         data: Source of real items to learn from too; None to learn from what the teacher makes of latents alone.
+        skip_corrupt: Skip items that cannot be read, as the training of a run may have done.
         force: Replace `out` if it exists.
         resume: Go on with an interrupted distillation if there is one.
         progress: Called for every step of long work.
@@ -77,9 +79,13 @@ def distil(
     if config.targets.chip:
         require_vela()
         integer_decoder(opened)
-    examples = load_examples(opened, data, progress) if data is not None else None
+    examples = load_examples(opened, data, progress, skip_corrupt=skip_corrupt) if data is not None else None
+    data_sha256 = examples.sha256 if examples else ""
+    if resume:
+        # Before the folder is entered, on whose errors advice to resume is printed.
+        Checkpoints(folders.unfinished_directory(out.absolute()), config, opened.decoder_sha256(), data_sha256).read()
     with folders.resumable_directory(out, force=force, resume=resume, milestone=MILESTONE) as folder:
-        checkpoints = Checkpoints(folder, config, opened.decoder_sha256(), examples.sha256 if examples else "")
+        checkpoints = Checkpoints(folder, config, opened.decoder_sha256(), data_sha256)
         state = checkpoints.read()
         bundle = teacher_bundle(opened, folder / _WORK_FOLDER / _TEACHER_FOLDER, progress)
         progress(Progress(stage="loading TensorFlow", done=0, total=1))

@@ -375,14 +375,14 @@ class TrainConfig:
         _refuse(iwae and self.kl_warmup_epochs > 0, "kl_warmup_epochs", "objective = 'iwae'", "0")
         _check(self.prior is not PriorKind.UNIFORM, "prior", "standard, mixture, vamp or realnvp", str(self.prior))
         free, analytic = self.free_bits_nats > 0, self.prior is PriorKind.STANDARD and not iwae
-        _refuse(free and not analytic, "free_bits_nats", "anything but the ELBO with a standard prior", "0")
+        _check(not free or analytic, "free_bits_nats", "0, but for the ELBO with a standard prior", self.free_bits_nats)
         static = self.binarization is Binarization.STATIC
         binary = self.likelihood is Likelihood.BERNOULLI
         _refuse(static and not binary, "binarization", f"likelihood = '{self.likelihood}'", "'dynamic'")
         constant, usual = self.schedule is Schedule.CONSTANT, type(self).final_rate_fraction
         changed = self.final_rate_fraction != usual
         _refuse(constant and changed, "final_rate_fraction", "schedule = 'constant'", str(usual))
-        _refuse(self.bfloat16 and not self.onednn, "bfloat16", "onednn = false", "false")
+        _check(not self.bfloat16 or self.onednn, "bfloat16", "false without onednn = true", "true")
         _refuse(self.bfloat16 and self.jit_compile, "bfloat16", "jit_compile = true", "false")
 
 
@@ -392,7 +392,8 @@ _LIKELIHOODS_OF_VALUES = (Likelihood.GAUSSIAN, Likelihood.STUDENT_T, Likelihood.
 
 def _check(holds: bool, name: str, must_be: str, value: object) -> None:
     if not holds:
-        raise SpecError(f"{name} must be {must_be}, got {shortened(value)}")
+        shown = list(value) if isinstance(value, tuple) else value  # As it is written in a configuration.
+        raise SpecError(f"{name} must be {must_be}, got {shortened(shown)}")
 
 
 def _refuse(contradicts: bool, name: str, other: str, neutral: str) -> None:

@@ -105,6 +105,7 @@ def evaluate(
     ):
         if value is not None:
             limits.check_number(value, f"the number of {name}", least=least, most=most)
+    limits.check_number(seed, "--seed", least=0, most=2**31 - 1)
     run = open_run(run_path)
     config = with_overrides(TrainConfig(), run.record.config)
     if sample_count is not None and config.data is not DataKind.IMAGE:

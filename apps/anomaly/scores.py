@@ -86,17 +86,22 @@ class ScoredItems:
 
 
 def fit_density(features: Features) -> NormalDensity:
-    """Fits the Gaussian to the features of normal items.
+    """Fits the Gaussian to the features of normal items; one that is the same for all of them does not count.
+
+    An encoder whose log-variance is a constant has such a feature.
 
     Raises:
         DataError: there are too few items, or they are all the same.
         SpecError: there are no posteriors.
     """
     triples = features.log_triple()
-    if len(triples) < 10 or (triples.std(axis=0) == 0).any():
+    varies = np.ptp(triples, axis=0) > 0
+    if len(triples) < 10 or not varies.any():
         raise DataError(f"a density needs at least 10 normal items that differ, got {len(triples)}")
     mean = triples.mean(axis=0)
-    precision = np.linalg.inv(np.cov(triples.T) + 1e-9 * np.eye(3))
+    covariance = np.cov(triples.T) + 1e-9 * np.eye(3)
+    precision, own = np.zeros((3, 3)), np.ix_(varies, varies)
+    precision[own] = np.linalg.inv(covariance[own])
     rows = [(float(row[0]), float(row[1]), float(row[2])) for row in precision]
     return NormalDensity(mean=(float(mean[0]), float(mean[1]), float(mean[2])), precision=(rows[0], rows[1], rows[2]))
 

@@ -254,6 +254,15 @@ def has_record(path: Path) -> bool:
         return bool(_entries(Format(path.suffix[1:]), path.read_bytes()))
 
 
+def metadata_bytes(format: Format, content: bytes) -> int:
+    """Returns how many bytes of a file are pocketvae's metadata and golden pairs.
+
+    Raises:
+        ManifestError: the file does not have its format.
+    """
+    return sum(map(len, _entries(format, content).values()))
+
+
 def content_hash(format: Format, content: bytes) -> str:
     """Returns the SHA-256 of a file without its pocketvae metadata, hexadecimal."""
     digest = hashlib.sha256()

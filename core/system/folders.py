@@ -139,9 +139,10 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
                 f"choose "
                 "another output"
             )
+        check_unfinished(final, force=force, resume=resume, milestone=milestone)
         with settled_on_error(partial(_keep_progress, staging, milestone)):
             # The marker comes before everything else and goes last, so that whatever a kill leaves is known.
-            marker.touch()
+            marker.write_text(milestone)
             if not (resume and begun):
                 _empty(staging, but=marker)
             yield staging
@@ -153,13 +154,28 @@ def check_unfinished(final: Path, *, force: bool, resume: bool, milestone: str) 
     """Refuses, before any expensive work, to begin anew where there is something to go on with.
 
     Raises:
-        OutputExistsError: an unfinished folder of `final` holds `milestone`, and neither `resume` nor `force` is on.
+        OutputExistsError: an unfinished folder of `final` holds `milestone`, and neither `resume` nor `force` is on; or
+            it holds what another command can go on with.
     """
     staging = unfinished_directory(final)
+    if _milestone_of_another(staging, milestone):
+        raise OutputExistsError(
+            f"{staging} holds the interrupted run of another command: finish that run, remove the folder, or choose "
+            f"another output"
+        )
     if (staging / milestone).exists() and not resume and not force:
         raise OutputExistsError(
             f"{staging} holds an interrupted run: pass --resume to continue it, or --force to start over"
         )
+
+
+def _milestone_of_another(staging: Path, milestone: str) -> bool:
+    """Whether an unfinished folder has reached the milestone of what makes something else, which its marker names."""
+    try:
+        named = (staging / _MARKER).read_text()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return named not in ("", milestone) and (staging / named).exists()
 
 
 def _keep_progress(staging: Path, milestone: str) -> str | None:

@@ -126,6 +126,10 @@ def divide(left: Interval, right: Interval) -> Interval:
     return multiply(left, (1 / right[1], 1 / right[0]))
 
 
+def _rounded(value: float, how: Callable[[float], int]) -> float:
+    return float(how(value)) if math.isfinite(value) else value
+
+
 _ARITHMETIC: dict[str, Callable[..., Interval]] = {
     "AddV2": add,
     "Add": add,
@@ -134,6 +138,8 @@ _ARITHMETIC: dict[str, Callable[..., Interval]] = {
     "Mul": multiply,
     "RealDiv": divide,
     "Neg": negative,
+    "Round": lambda value: (_rounded(value[0], math.floor), _rounded(value[1], math.ceil)),
+    "Rint": lambda value: (_rounded(value[0], math.floor), _rounded(value[1], math.ceil)),
     "Sqrt": lambda value: (math.sqrt(max(0.0, value[0])), math.sqrt(max(0.0, value[1]))),
     "Minimum": _minimum,
     "Maximum": _maximum,

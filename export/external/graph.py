@@ -19,6 +19,8 @@ from pocketvae.system.quiet import quiet_stderr
 _MOVERS = frozenset(
     {"Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "StopGradient", "Cast", "DepthToSpace"}
 )
+# With a constant that is not below 0 they make no positive value negative.
+_BY_CONSTANTS = frozenset({"Add", "AddV2", "Mul", "Maximum"})
 # Constants that scale or shift an image have a value for each channel at most.
 _SMALL_BYTES = 256
 
@@ -53,6 +55,21 @@ class TracedGraph:
         while operator in _MOVERS and sources:
             operator, sources = self.operators[sources[0]]
         return operator
+
+    def nonlinearity(self, output: int) -> str:
+        """Returns the same of an output to which constants are added, or which they multiply, if none is below 0."""
+        name = self.outputs[output]
+        while True:
+            operator, sources = self.operators[name]
+            if operator in _MOVERS and sources:
+                name = sources[0]
+                continue
+            limits = [self.numbers.get(source) for source in sources]
+            if operator not in _BY_CONSTANTS or sum(item is None for item in limits) != 1:
+                return operator
+            if any(item is not None and item[0] < 0 for item in limits):
+                return operator
+            name = sources[limits.index(None)]
 
     def random_layers(self, output: int) -> tuple[str, ...]:
         """Returns the layers whose random operators an output depends on, as far as they are not inside functions."""

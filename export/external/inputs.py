@@ -17,9 +17,10 @@ from pocketvae.spec import Component
 from pocketvae.vae_spec import Condition, VaeSpec
 
 _LABEL_NAME = re.compile(r"label|class|cond|digit|categor|one_?hot|^y$|^y_")
-_CLASS_NAME = re.compile(r"label|class|digit|categor|one_?hot|^y$|^y_")
+# What is embedded are real numbers.
+_CLASS_NAME = re.compile(r"^(?!.*emb(ed|_|$)).*(label|class|digit|categor|one_?hot|^y$|^y_)")
 _LATENT_NAME = re.compile(r"^z($|[^a-z])|^z_|latent|^eps|noise|sampl")
-_CONTINUOUS_NAME = re.compile(r"cond|attr|feature|context|style|pose|param|angle|control|embed")
+_CONTINUOUS_NAME = re.compile(r"cond|attr|feature|context|style|pose|param|angle|control|emb(ed|_|$)")
 _JOINED_NAME = r"label|class|(and|with|concat)_?(y|c)?$|_y$"
 _JOINED_HINT = "if it ends in a one-hot label, state this with --latent-dim D --label-count K"
 _GUESS = "the encoder's {} was taken for the decoder's condition {!r}: if it is another one, give it that one's name"

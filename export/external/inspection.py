@@ -333,7 +333,7 @@ def _posterior_roles(
     random = {index for index in range(len(values)) if graph.random_operators(index)}
     again = called(opened, feed)
     random |= {index for index, value in enumerate(values) if not np.array_equal(value, np.asarray(again[index]))}
-    lasts = [graph.last_operator(index) for index in range(len(values))]
+    lasts = [graph.nonlinearity(index) for index in range(len(values))]
     found = encoded_roles(opened.outputs, values, random, models.encoder_outputs, lasts, latents)
     for value, role, place in zip(values, found.roles, found.places, strict=True):
         latent = latents[place].shape

@@ -22,7 +22,7 @@ from pocketvae.export.external.moments import LOST_PRIOR, notes_of
 from pocketvae.export.external.not_finite import onnx_origin
 from pocketvae.export.from_onnx.folding import fix_batch, fold, is_random, shapes_of, training_operators
 from pocketvae.export.from_onnx.layout import to_last, turn_input, turn_output
-from pocketvae.export.from_onnx.lowering import lower, raised, to_float32
+from pocketvae.export.from_onnx.lowering import lower, pixels_as_floats, raised, to_float32
 from pocketvae.export.from_onnx.orders import match_flat, orders
 from pocketvae.export.from_onnx.reading import blaming_invalid, read
 from pocketvae.export.from_onnx.sampling import (
@@ -116,13 +116,12 @@ def _prepared(models: ExternalModels, folder: Path) -> Preparation:
         encoder, roles, notes = _encoder(models, own, latents if is_whole else {})
         facts |= dict.fromkeys(["posterior"] if notes else [], "".join(notes))
         parts = {Component.ENCODER: encoder, **parts}
-    paths = {}
     is_image = models.data_kind in (None, DataKind.IMAGE)
     doubts = match_flat(parts, models.data_format, is_image=is_image, image_shape=models.image_shape)
     second, more_doubts = orders(parts, models.data_format)
+    paths = {component: folder / f"{component}.onnx" for component in parts}
     for component, part in parts.items():
         _turn(part, second[component])
-        paths[component] = folder / f"{component}.onnx"
         _write(component, part, paths[component])
         facts |= _facts(component, part)
         lines.append(f"{part.path.name}: {component}, {', '.join(part.changes)}")
@@ -150,6 +149,8 @@ def _opened(path: Path, known: Sequence[int | None] = (), hint: str = "") -> _Fi
     changes = [
         " ".join(filter(None, ["ONNX", model.producer_name and f"of {model.producer_name}", model.producer_version]))
     ]
+    if pixels_as_floats(model):
+        changes.append("pixels of 8 bits as float32")
     model = raised(model)
     if not fix_batch(path, model, known, hint):
         changes.append("its batch size made open")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -64,6 +65,41 @@ def to_float32(model: Any) -> tuple[str, ...]:
             if attribute.name in ("to", "dtype") and attribute.i in others:
                 attribute.CopyFrom(helper.make_attribute(attribute.name, TensorProto.FLOAT))
     return tuple(sorted(found))
+
+
+def pixels_as_floats(model: Any) -> bool:
+    """Leaves out, in place, the cast behind inputs and before outputs of 8-bit integers, which then are real numbers.
+
+    Returns:
+        Whether there was one.
+    """
+    import onnx
+
+    graph, pixels = model.graph, (onnx.TensorProto.UINT8, onnx.TensorProto.INT8)
+    values = onnx.shape_inference.infer_shapes(model).graph.value_info
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    gone: list[Any] = []
+    for given in graph.input:
+        readers = [node for node in graph.node if given.name in node.input]
+        own = {types.get(node.output[0]) if node.op_type == "Cast" else None for node in readers}
+        if given.type.tensor_type.elem_type in pixels and len(own) == 1 and None not in own:
+            given.type.tensor_type.elem_type = own.pop()
+            gone += [(node, node.output[0], given.name) for node in readers]
+    for output in graph.output:
+        maker = next((node for node in graph.node if output.name in node.output), None)
+        is_read = any(output.name in node.input for node in graph.node)
+        if output.type.tensor_type.elem_type in pixels and maker and maker.op_type == "Cast" and not is_read:
+            output.type.tensor_type.elem_type = types.get(maker.input[0], onnx.TensorProto.FLOAT)
+            gone.append((maker, maker.input[0], output.name))
+    kept = [node for node in graph.node if not any(node == cast for cast, _, _ in gone)]
+    for node in kept:
+        for _, old, new in gone:
+            node.input[:] = [new if name == old else name for name in node.input]
+            node.output[:] = [new if name == old else name for name in node.output]
+    kept = [copy.deepcopy(node) for node in kept]
+    del graph.node[:]
+    graph.node.extend(kept)
+    return bool(gone)
 
 
 def lower(model: Any) -> None:

@@ -126,8 +126,9 @@ def test_a_resumed_distillation_ends_with_the_same_weights(distilled, tiny_run, 
         distil(tiny_run, out, CONFIG, progress=interrupt)
     with pytest.raises(OutputExistsError, match="--resume to continue"):
         distil(tiny_run, out, CONFIG)
-    with pytest.raises(SpecError, match="was started with other options"):
+    with pytest.raises(SpecError, match=r"was started with --seed 0 \(now 1\): resume it with the same") as refused:
         distil(tiny_run, out, replace(CONFIG, seed=1), resume=True)
+    assert not getattr(refused.value, "__notes__", [])  # That it can be resumed, which was tried.
     again = distil(tiny_run, out, CONFIG, resume=True)
     whole, record = distilled
     for resumed, uninterrupted in zip(weights(out), weights(whole), strict=True):

@@ -89,7 +89,7 @@ def test_a_value_out_of_range_is_refused(changes, message):
         ),
         ({"blocks": 1}, "blocks has no effect with architecture = 'conv': set blocks = 0"),
         ({**MLP, "latent_maps": [1]}, "latent_maps has no effect with architecture = 'mlp': set latent_maps = "),
-        ({"latent_maps": [1]}, r"latent_maps must be 2 sizes, one for each of channels, not all 0, got \(1,\)"),
+        ({"latent_maps": [1]}, r"latent_maps must be 2 sizes, one for each of channels, not all 0, got \[1\]"),
         ({"latent_maps": [0, 0]}, "latent_maps must be 2 sizes, one for each of channels, not all 0"),
         ({"latent_maps": [-1, 2]}, "latent_maps must be 2 sizes, one for each of channels, not all 0"),
         ({**MLP, "blocks": 1}, "blocks has no effect with architecture = 'mlp'"),
@@ -121,8 +121,11 @@ def test_a_value_out_of_range_is_refused(changes, message):
         ({"doubly_reparameterized": True}, "doubly_reparameterized has no effect with objective = 'elbo'"),
         ({"objective": "iwae", "beta": 2.0}, "beta has no effect with objective = 'iwae': set beta = 1"),
         ({"objective": "iwae", "kl_warmup_epochs": 3}, "kl_warmup_epochs has no effect with objective = 'iwae'"),
-        ({"objective": "iwae", "free_bits_nats": 0.1}, "free_bits_nats has no effect with anything but the ELBO"),
-        ({**FLOW, "free_bits_nats": 0.1}, "free_bits_nats has no effect with anything but the ELBO with a standard"),
+        (
+            {"objective": "iwae", "free_bits_nats": 0.1},
+            "free_bits_nats must be 0, but for the ELBO with a standard prior, got 0.1",
+        ),
+        ({**FLOW, "free_bits_nats": 0.1}, "free_bits_nats must be 0, but for the ELBO with a standard prior, got 0.1"),
         (
             {**MLP, "quantization_friendly": True},
             "quantization_friendly has no effect with architecture = 'mlp': set quantization_friendly = false",

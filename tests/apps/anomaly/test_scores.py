@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from pocketvae.apps import (
     score_json,
     score_result,
 )
-from pocketvae.apps.anomaly.scores import NormalDensity, scores
+from pocketvae.apps.anomaly.scores import NormalDensity, fit_density, scores
 from pocketvae.cli.main import main
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, ManifestError, SpecError
@@ -80,6 +81,20 @@ def test_scores_are_made_of_the_features(bundle, grey_images):
     np.testing.assert_allclose(nats, expected)
     bits = (expected + 36 * np.log(255) + features.kl_nats) / np.log(2) - features.png_bits
     np.testing.assert_allclose(binary[ScoreKind.COMPLEXITY], bits)
+
+
+def test_a_feature_that_is_the_same_for_all_items_does_not_count_in_the_density():
+    triples = np.random.default_rng(0).normal(size=(50, 3))
+    whole = fit_density(SimpleNamespace(log_triple=lambda: triples))
+    triples[:, 1] = 0.7  # As of an encoder whose log-variance is a constant.
+    density = fit_density(SimpleNamespace(log_triple=lambda: triples))
+    assert np.count_nonzero(density.precision) == 4
+    pair = triples[:, [0, 2]] - triples[:, [0, 2]].mean(axis=0)
+    expected = np.einsum("ni,ij,nj->n", pair, np.linalg.inv(np.cov(pair.T)), pair)
+    np.testing.assert_allclose(density.distance(triples), expected, rtol=1e-6)
+    assert np.count_nonzero(whole.precision) == 9
+    with pytest.raises(DataError, match="at least 10 normal items that differ"):
+        fit_density(SimpleNamespace(log_triple=lambda: np.ones((50, 3))))
 
 
 def test_what_is_taken_as_simpler_is_said():

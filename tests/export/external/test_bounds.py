@@ -25,6 +25,8 @@ def graph(**nodes):
         ((0.0, 1.0), {"a": (0.0, 0.0), "b": (1.0, 1.0), "m": ("Maximum", "x", "a"), "out": ("Minimum", "m", "b")}),
         ((0.0, 1.0), {"r": ("Relu6", "x"), "six": (6.0, 6.0), "out": ("RealDiv", "r", "six")}),
         ((-1.0, 0.0), {"s": ("Sigmoid", "x"), "out": ("Neg", "s")}),
+        ((0.0, 255.0), {"s": ("Sigmoid", "x"), "c": (254.5, 254.5), "m": ("Mul", "s", "c"), "out": ("Round", "m")}),
+        (None, {"out": ("Round", "x")}),
         ((0.0, 1.0), {"s": ("Sigmoid", "x"), "out": ("Pad", "s")}),
         (None, {"out": ("Relu", "x")}),
         (None, {"s": ("Sigmoid", "x"), "out": ("AddV2", "s", "x")}),

@@ -61,6 +61,9 @@ def found(inputs, stated=None, label_count=None, latent_dim=None):
         (floats(z=(8,), y=(1,)), (Z, LABEL), ((0,), (1,))),
         (floats(z=(8,), cond=(4,)), (Z, CONDITION), ((0,), (1,))),
         (floats(attributes=(4,), input_2=(8,)), (CONDITION, Z), ((1,), (0,))),
+        # An embedding of a class holds real numbers.
+        (floats(z=(8,), class_emb=(16,)), (Z, CONDITION), ((0,), (1,))),
+        (floats(z=(8,), label_embedding=(16,)), (Z, CONDITION), ((0,), (1,))),
         ([integer("digit"), *floats(z=(8,)), integer("style", (1,), "uint8")], (LABEL, Z, LABEL), ((1,), (0,), (2,))),
     ],
 )

@@ -183,3 +183,22 @@ def test_a_mean_and_a_variance_of_a_latent_are_an_encoder_s():
     with pytest.raises(ExportError, match=message):
         chosen(seen)
     assert chosen(seen, named="z_mean") == ("z_mean", "")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ({"out": ("Softplus", ("x",))}, "Softplus"),
+        ({"s": ("Softplus", ("x",)), "out": ("AddV2", ("s", "small"))}, "Softplus"),
+        ({"s": ("Exp", ("x",)), "m": ("Mul", ("two", "s")), "out": ("Reshape", ("m",))}, "Exp"),
+        ({"s": ("Softplus", ("x",)), "out": ("AddV2", ("s", "below"))}, "AddV2"),
+        ({"s": ("Softplus", ("x",)), "out": ("AddV2", ("s", "x"))}, "AddV2"),
+        ({"s": ("Softplus", ("x",)), "out": ("Sub", ("s", "small"))}, "Sub"),
+    ],
+)
+def test_what_is_added_to_a_positive_output_does_not_hide_that_it_is_one(nodes, expected):
+    numbers = {"small": (1e-4, 1e-4), "two": (2.0, 2.0), "below": (-1.0, 1.0)}
+    constants = dict.fromkeys(numbers, ("Const", ()))
+    operators = {"x": ("MatMul", ()), **constants, **nodes}
+    graph = TracedGraph(operators=operators, outputs=("out",), shapes=((1, 2),), functions=(), numbers=numbers)
+    assert graph.nonlinearity(0) == expected

@@ -10,7 +10,7 @@ from onnx import TensorProto
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.onnx import OPSET
 from pocketvae.export.from_onnx.folding import fix_batch, fold, opset_of
-from pocketvae.export.from_onnx.lowering import lower, raised, to_float32
+from pocketvae.export.from_onnx.lowering import lower, pixels_as_floats, raised, to_float32
 from pocketvae.runtimes.onnxruntime import open_session
 from tests.onnx_files import conv_decoder, model, node, values
 
@@ -102,3 +102,26 @@ def test_half_precision_becomes_float32():
     fix_batch(Path("m.onnx"), made)
     assert to_float32(made) == ("float16",)
     assert run(made, {"z": np.zeros((1, 6), np.float32)}).dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [TensorProto.FLOAT, TensorProto.FLOAT16])
+def test_casts_of_pixels_are_left_out(dtype):
+    half = np.array(0.5, np.float16 if dtype == TensorProto.FLOAT16 else np.float32)
+    nodes = [node("Cast", "x", "r", to=dtype), node("Mul", "r half", "h"), node("Cast", "h", "y", to=TensorProto.UINT8)]
+    made = model(nodes, {"x": ["b", 4]}, {"y": ["b", 4]}, {"half": half}, dtype=TensorProto.UINT8)
+    pixels = np.array([[0, 7, 100, 255]], np.uint8)
+    expected = run(made, {"x": pixels})
+    assert pixels_as_floats(made)
+    assert [value.type.tensor_type.elem_type for value in (*made.graph.input, *made.graph.output)] == [dtype, dtype]
+    found = run(made, {"x": pixels.astype(half.dtype)})
+    np.testing.assert_array_equal(found, pixels * half)
+    np.testing.assert_array_equal(found.astype(np.uint8), expected)
+    assert not pixels_as_floats(made)
+
+
+def test_integers_that_are_no_pixels_stay():
+    nodes = [node("Cast", "x", "r", to=TensorProto.FLOAT), node("Add", "x one", "y")]
+    made = model(nodes, {"x": ["b", 4]}, {"y": ["b", 4]}, {"one": np.array(1, np.uint8)}, dtype=TensorProto.UINT8)
+    assert not pixels_as_floats(made)  # Another operator reads the integers.
+    labels = model([node("Cast", "l", "y", to=TensorProto.FLOAT)], {"l": ["b"]}, {"y": ["b"]}, dtype=TensorProto.INT64)
+    assert not pixels_as_floats(labels)
