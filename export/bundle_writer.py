@@ -26,7 +26,7 @@ from pocketvae.bundle.quantization import SearchRecord
 from pocketvae.documents import encode
 from pocketvae.errors import NothingMadeError
 from pocketvae.export.config import ExportConfig
-from pocketvae.export.external.aggregate import aggregate_of
+from pocketvae.export.external.aggregate import LOST, aggregate_of, lost_by
 from pocketvae.export.guide import embed_guide
 from pocketvae.export.guide.card import model_card
 from pocketvae.export.messages import Converted, Prepared
@@ -38,7 +38,7 @@ from pocketvae.keras.model_form import Flavour
 from pocketvae.numerics.latents import joined_latents
 from pocketvae.spec import ArtifactSpec, Component
 from pocketvae.system import files
-from pocketvae.vae_spec import PriorKind
+from pocketvae.vae_spec import Likelihood, PriorKind
 from pocketvae.versions import installed_versions
 
 
@@ -159,7 +159,8 @@ class BundleWriter:
         )
         over = {spec.filename: item.error_ratio for spec, item in made.items() if item.error_ratio > 1}
         manifest = self._documented(manifest, over)
-        return ExportResult(manifest=manifest, over_budget=over, doubts=(*self._couplings(), *self._far_posterior()))
+        doubts = (*self._couplings(), *self._far_posterior(), *self._poor_pair())
+        return ExportResult(manifest=manifest, over_budget=over, doubts=doubts)
 
     def work_for_chips(self, result: ExportResult, work: ChipWork) -> ExportResult:
         """Does what is to be done for chips and returns the result with it.
@@ -230,6 +231,26 @@ class BundleWriter:
                     yield (
                         f"the latents of the data are far from N(0, I), which generators draw from ({found.text})"
                         f"{advice}"
+                    )
+
+    def _poor_pair(self) -> Iterator[str]:
+        """Says of a user-supplied pair whose reconstructions of the data are no nearer to them than their mean is."""
+        decoder, vae = self.prepared.get(Component.DECODER), self.subject.vae
+        is_seen = decoder and self.subject.forms and Component.ENCODER in self.prepared and not vae.log_mel
+        # Under another likelihood encoder and decoder have golden items of their own.
+        if not decoder or not is_seen or vae.likelihood is not Likelihood.UNKNOWN:
+            return
+        for kind in decoder.golden_strata:
+            if kind.name == POSTERIOR_STRATUM and kind.count:
+                decoded = np.load(array_path(self.work, Component.DECODER, "output", vae.output))[kind.start :]
+                items = np.load(array_path(self.work, Component.ENCODER, "input", "x"))[: kind.count]
+                usual = np.load(array_path(self.work, Component.ENCODER, "calibration", "x")).mean(axis=0)
+                lost = lost_by(items, decoded[: len(items)], usual)
+                if not lost <= LOST:
+                    yield (
+                        f"what encoder and decoder together make of the data is {lost:.3g} times as far from them "
+                        f"(squared error) as their mean is: black and white, the order of axes or what the encoder "
+                        f"returns may not be as was assumed, or the models do not belong together"
                     )
 
     def _latents(self, role: str) -> dict[str, npt.NDArray[Any]]:

@@ -115,9 +115,7 @@ def test_an_unfinished_directory_is_refused_resumed_or_dropped(tmp_path):
 @pytest.mark.parametrize("changes", [{}, {"resume": True}, {"force": True}])
 def test_what_another_command_can_go_on_with_is_kept(tmp_path, changes):
     interrupt(tmp_path / "run", "trained for hours")
-    with pytest.raises(
-        OutputExistsError, match=r"run\.unfinished holds the interrupted run of another command:"
-    ):
+    with pytest.raises(OutputExistsError, match=r"run\.unfinished holds the interrupted run of another command:"):
         resumable(tmp_path / "run", milestone="checkpoints/other", **changes).__enter__()
     with pytest.raises(OutputExistsError, match="of another command"):
         folders.check_unfinished(tmp_path / "run", force=True, resume=True, milestone="checkpoints/other")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pocketvae.export.external.aggregate import aggregate_of, label_share
+from pocketvae.export.external.aggregate import LOST, aggregate_of, label_share, lost_by
 
 
 def test_latents_of_the_prior_are_near_and_those_of_an_autoencoder_far():
@@ -26,3 +26,17 @@ def test_the_share_between_labels_is_that_of_their_means():
     assert label_share(noise, 0 * labels) == 0
     moved = noise + np.array([-1, -1, 1, 1])[labels][:, None]  # as much variance between labels as within them
     assert label_share(moved, labels) == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_pair_is_lost_where_the_mean_of_the_data_is_nearer():
+    rng = np.random.default_rng(0)
+    items = rng.uniform(size=(64, 4, 4, 1))
+    usual = np.full((4, 4, 1), 0.5)
+    assert lost_by(items, items + 0.01, usual) < 0.01
+    assert lost_by(items, np.full_like(items, 0.5), usual) == pytest.approx(1)
+    assert lost_by(items, np.full_like(items, 0.5), usual) < LOST
+    # In the wrong order, and of an encoder that sees a 255th of them.
+    assert lost_by(items, items[::-1], usual) > LOST
+    assert lost_by(items, 255 * items, usual) > 1000
+    assert np.isnan(lost_by(items, np.full_like(items, np.nan), usual))
+    assert lost_by(items, items.reshape(64, 16), usual) == 0
