@@ -134,10 +134,14 @@ def _differences(then: DistilConfig, now: DistilConfig) -> list[str]:
     """Returns what two configurations differ in, by the names of options: `--steps 100 (now 200)`."""
     pairs = zip(_flat(then).items(), _flat(now).values(), strict=True)
     return [
-        f"--{'for' if key == 'chip' else key.replace('_', '-')} {old or 'not given'} (now {new or 'not given'})"
+        f"--{'for' if key == 'chip' else key.replace('_', '-')} {_shown(old)} (now {_shown(new)})"
         for (key, old), new in pairs
         if old != new
     ]
+
+
+def _shown(value: object) -> object:
+    return "not given" if value in (None, "") else value
 
 
 def _flat(config: DistilConfig) -> dict[str, Any]:

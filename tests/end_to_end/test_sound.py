@@ -199,7 +199,7 @@ def test_what_makes_no_sense_of_sounds_is_refused(folder, monkeypatch, capsys, w
 def test_a_smaller_decoder_is_distilled_of_a_run_and_of_its_bundle(folder, tmp_path):
     for source in ("run", "bundle"):
         student = tmp_path / source
-        words = ["--data", folder / "normal", "--max-kb", 6, "--steps", 40, "--budget-db", 50]
+        words = ["--data", folder / "normal", "--max-kb", 10, "--steps", 40, "--budget-db", 50]
         run("distil", folder / source, *words, "--out", student)
         record = json.loads((student / "distilled.json").read_text("utf-8"))
         # What the decoder makes are spectrograms, which the encoder does not take.

@@ -43,7 +43,7 @@ FLOW = {"prior": "realnvp", "couplings": 2, "coupling_units": 8}
         ({**MLP, "hidden_layers": 41}, "hidden_layers must be at most 40, got 41"),
         ({"architecture": "residual", "blocks": 16}, "blocks must be at most 15, got 16"),
         ({"channels": [8] * 7}, "channels must be at most 6 positive sizes"),
-        ({"channels": [8, 0]}, r"channels must be at most 6 positive sizes, got \(8, 0\)"),
+        ({"channels": [8, 0]}, r"channels must be at most 6 positive sizes, got \[8, 0\]"),
         ({"channels": [8, 10**9]}, "channels must be at most 65536 each"),
         *(
             ({name: 10**30}, f"{name} must be at most [0-9]+, got 10{{30}}")

@@ -54,7 +54,7 @@ def test_the_environment_must_not_switch_onednn_off(cpu, monkeypatch):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"bfloat16": True}, "bfloat16 must be false without onednn = true, got True"),
+        ({"bfloat16": True}, "bfloat16 must be false without onednn = true, got true"),
         ({"bfloat16": True, "onednn": True, "jit_compile": True}, "bfloat16 has no effect with jit_compile = true"),
     ],
 )

@@ -25,4 +25,5 @@ def test_this_pocketvae_runs_from_its_wheel_alone(tmp_path, bundles):
 
 def test_the_same_sources_give_the_same_wheel_without_the_images():
     assert wheel_bytes.__wrapped__() == wheel_bytes.__wrapped__()
-    assert len(wheel_bytes()) < 1_000_000
+    # The code alone; the images are nine times as much.
+    assert len(wheel_bytes()) < 2_000_000
