@@ -248,9 +248,10 @@ class BundleWriter:
                 lost = lost_by(items, decoded[: len(items)], usual)
                 if not lost <= LOST:
                     yield (
-                        f"what encoder and decoder together make of the data is {lost:.3g} times as far from them "
-                        f"(squared error) as their mean is: black and white, the order of axes or what the encoder "
-                        f"returns may not be as was assumed, or the models do not belong together"
+                        f"what encoder and decoder together make of the data, by latents drawn from posteriors, is "
+                        f"{lost:.3g} times as far from them (squared error) as their mean is: black and white, the order "
+                        f"of axes or what the encoder returns may not be as was assumed, or the models do not belong "
+                        f"together"
                     )
 
     def _latents(self, role: str) -> dict[str, npt.NDArray[Any]]:
