@@ -249,9 +249,9 @@ class BundleWriter:
                 if not lost <= LOST:
                     yield (
                         f"what encoder and decoder together make of the data, by latents drawn from posteriors, is "
-                        f"{lost:.3g} times as far from them (squared error) as their mean is: black and white, the order "
-                        f"of axes or what the encoder returns may not be as was assumed, or the models do not belong "
-                        f"together"
+                        f"{lost:.3g} times as far from them (squared error) as their mean is: black and white, the "
+                        f"order of axes or what the encoder returns may not be as was assumed, or the models do not "
+                        f"belong together"
                     )
 
     def _latents(self, role: str) -> dict[str, npt.NDArray[Any]]:
