@@ -101,6 +101,7 @@ class FolderRequest:
     Attributes:
         decoder: The file that makes them, a decoder or a generator.
         decoder_sha256: SHA-256 of that file.
+        priors: SHA-256 of the files of a learned prior, which may be fitted again to the same decoder, by name.
     """
 
     __pydantic_config__ = STRICT
@@ -113,6 +114,7 @@ class FolderRequest:
     conditions: dict[str, str] = field(default_factory=dict)
     decoder: str
     decoder_sha256: str
+    priors: dict[str, str] = field(default_factory=dict)
 
 
 def generate(
@@ -340,4 +342,5 @@ def _folder_request(bundle: ModelBundle, request: GenerateRequest) -> FolderRequ
         conditions=dict(request.conditions),
         decoder=artifact.name,
         decoder_sha256=artifact.file.sha256,
+        priors={item.name: item.file.sha256 for item in bundle.manifest.artifacts if item.component is Component.PRIOR},
     )

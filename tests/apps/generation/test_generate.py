@@ -3,6 +3,7 @@
 import errno
 import importlib
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 import pocketvae
 from pocketvae.apps import Choice, GenerateRequest, generate_to, image_output
-from pocketvae.apps.generation.generate import generate
+from pocketvae.apps.generation.generate import _folder_request, generate
 from pocketvae.bundle.manifest import ArtifactRecord, CalibrationRecord, FileRecord, Manifest
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, ManifestError, OutputExistsError, SpecError
@@ -92,6 +93,20 @@ def test_an_interrupted_folder_is_gone_on_with(path, tmp_path):
     last = all_images(path, request)[-1, ..., 0]
     assert np.array_equal(np.asarray(Image.open(out / "000199.png")), last)
     assert json.loads((out / "request.json").read_text())["count"] == 200
+
+
+def test_a_folder_is_only_gone_on_with_by_the_same_prior(path):
+    request = GenerateRequest(count=200)
+    with pocketvae.open(path) as opened:
+        plain = _folder_request(opened, request)
+        decoder = next(item for item in opened.manifest.artifacts if item.component is Component.DECODER)
+        file = replace(decoder.file, path="prior.float32.onnx", sha256="1" * 64)
+        prior = replace(decoder, component=Component.PRIOR, file=file)
+        fitted = SimpleNamespace(artifacts=(*opened.manifest.artifacts, prior))
+        stand_in = SimpleNamespace(manifest=fitted, vae=opened.vae, decoder=opened.decoder)
+        learned = _folder_request(stand_in, request)
+    assert plain.priors == {}
+    assert learned == replace(plain, priors={prior.name: "1" * 64})
 
 
 def test_images_that_a_power_cut_has_emptied_are_made_again(path, tmp_path):
