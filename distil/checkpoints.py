@@ -145,5 +145,4 @@ def _shown(value: object) -> object:
 
 
 def _flat(config: DistilConfig) -> dict[str, Any]:
-    values = asdict(config)
-    return {**values.pop("targets"), **{key: value for key, value in values.items() if key != "targets"}}
+    return {**asdict(config.targets), **{key: value for key, value in asdict(config).items() if key != "targets"}}

@@ -80,12 +80,12 @@ def distil(
         require_vela()
         integer_decoder(opened)
     examples = load_examples(opened, data, progress, skip_corrupt=skip_corrupt) if data is not None else None
-    data_sha256 = examples.sha256 if examples else ""
+    sources = opened.decoder_sha256(), examples.sha256 if examples else ""
     if resume:
         # Before the folder is entered, on whose errors advice to resume is printed.
-        Checkpoints(folders.unfinished_directory(out.absolute()), config, opened.decoder_sha256(), data_sha256).read()
+        Checkpoints(folders.unfinished_directory(out.absolute()), config, *sources).read()
     with folders.resumable_directory(out, force=force, resume=resume, milestone=MILESTONE) as folder:
-        checkpoints = Checkpoints(folder, config, opened.decoder_sha256(), data_sha256)
+        checkpoints = Checkpoints(folder, config, *sources)
         state = checkpoints.read()
         bundle = teacher_bundle(opened, folder / _WORK_FOLDER / _TEACHER_FOLDER, progress)
         progress(Progress(stage="loading TensorFlow", done=0, total=1))

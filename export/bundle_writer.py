@@ -236,9 +236,10 @@ class BundleWriter:
     def _poor_pair(self) -> Iterator[str]:
         """Says of a user-supplied pair whose reconstructions of the data are no nearer to them than their mean is."""
         decoder, vae = self.prepared.get(Component.DECODER), self.subject.vae
-        is_seen = decoder and self.subject.forms and Component.ENCODER in self.prepared and not vae.log_mel
-        # Under another likelihood encoder and decoder have golden items of their own.
-        if not decoder or not is_seen or vae.likelihood is not Likelihood.UNKNOWN:
+        if not decoder or not self.subject.forms or Component.ENCODER not in self.prepared:
+            return
+        # Of sounds, and under another likelihood, encoder and decoder have golden items of their own.
+        if vae.log_mel or vae.likelihood is not Likelihood.UNKNOWN:
             return
         for kind in decoder.golden_strata:
             if kind.name == POSTERIOR_STRATUM and kind.count:

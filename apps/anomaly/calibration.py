@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +13,7 @@ from pocketvae.apps.anomaly.features import Features, Sampling, has_channel_nois
 from pocketvae.apps.anomaly.offsets import OffsetDensity, fit_offsets
 from pocketvae.apps.anomaly.scores import NormalDensity, ScoreKind, fit_density, score_kinds, scores
 from pocketvae.apps.choice import Choice
-from pocketvae.apps.compression.codec_tables import decoder_id
-from pocketvae.apps.compression.stream import ID_BYTES
+from pocketvae.apps.compression.codec_tables import decoder_id, goldens_id
 from pocketvae.apps.sources import SourceImages
 from pocketvae.errors import DataError, ManifestError
 from pocketvae.kinds.registry import kind_of
@@ -44,7 +42,7 @@ class Calibration:
     Attributes:
         bundle: Name of the bundle's model.
         decoder: Identifies the decoder, see `decoder_id`, hexadecimal.
-        encoder: Identifies the encoder, see `encoder_id`, hexadecimal; None in files before version 6, which are taken
+        encoder: Identifies the encoder, see `goldens_id`, hexadecimal; None in files before version 6, which are taken
             for any encoder behind the decoder.
         precision: Precision of the encoder and decoder that it was fitted with.
         samples: L, latents per item.
@@ -105,7 +103,7 @@ class Calibration:
         Raises:
             ManifestError: the bundle holds another model, or a threshold is missing.
         """
-        decoder, encoder = decoder_id(bundle).hex(), encoder_id(bundle).hex()
+        decoder, encoder = decoder_id(bundle).hex(), goldens_id(bundle, Component.ENCODER).hex()
         if decoder != self.decoder:
             raise ManifestError(
                 f"the calibration was fitted to {self.bundle!r} ({self.decoder}), but the bundle is "
@@ -138,17 +136,6 @@ class Calibration:
             )
         if precision is not self.precision:
             yield f"the thresholds were fitted with {self.precision}: calibrate with the same --precision"
-
-
-def encoder_id(bundle: ModelBundle) -> bytes:
-    """Identifies what a bundle's encoders compute, in any precision and format: by their goldens, see `decoder_id`.
-
-    Raises:
-        ManifestError: the bundle has no encoder.
-    """
-    golden = bundle.manifest.golden(Component.ENCODER)
-    hashes = [*golden.inputs.values(), *golden.outputs.values()]
-    return hashlib.sha256(" ".join(record.sha256 for record in hashes).encode()).digest()[:ID_BYTES]
 
 
 def calibrate(
@@ -193,7 +180,7 @@ def calibrate(
     return Calibration(
         bundle=bundle.manifest.name,
         decoder=decoder_id(bundle).hex(),
-        encoder=encoder_id(bundle).hex(),
+        encoder=goldens_id(bundle, Component.ENCODER).hex(),
         precision=choice.precision,
         samples=sampling.samples,
         seed=sampling.seed,

@@ -85,7 +85,16 @@ def decoder_id(bundle: ModelBundle) -> bytes:
     Raises:
         ManifestError: the bundle has no decoder.
     """
-    golden = bundle.manifest.golden(Component.DECODER)
+    return goldens_id(bundle, Component.DECODER)
+
+
+def goldens_id(bundle: ModelBundle, component: Component) -> bytes:
+    """Identifies what a component computes: `decoder_id` of any.
+
+    Raises:
+        ManifestError: the bundle does not have it.
+    """
+    golden = bundle.manifest.golden(component)
     hashes = [*golden.inputs.values(), *golden.outputs.values()]
     return hashlib.sha256(" ".join(record.sha256 for record in hashes).encode()).digest()[:ID_BYTES]
 

@@ -139,7 +139,6 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
                 f"choose "
                 "another output"
             )
-        check_unfinished(final, force=force, resume=resume, milestone=milestone)
         with settled_on_error(partial(_keep_progress, staging, milestone)):
             # The marker comes before everything else and goes last, so that whatever a kill leaves is known.
             marker.write_text(milestone)

@@ -51,25 +51,25 @@ class TracedGraph:
 
     def last_operator(self, output: int) -> str:
         """Returns the last operator that changes the values of an output."""
-        operator, sources = self.operators[self.outputs[output]]
-        while operator in _MOVERS and sources:
-            operator, sources = self.operators[sources[0]]
-        return operator
+        return self.operators[self._changer(self.outputs[output])][0]
 
     def nonlinearity(self, output: int) -> str:
         """Returns the same of an output to which constants are added, or which they multiply, if none is below 0."""
-        name = self.outputs[output]
+        name = self._changer(self.outputs[output])
         while True:
             operator, sources = self.operators[name]
-            if operator in _MOVERS and sources:
-                name = sources[0]
-                continue
             limits = [self.numbers.get(source) for source in sources]
-            if operator not in _BY_CONSTANTS or sum(item is None for item in limits) != 1:
+            if operator not in _BY_CONSTANTS or limits.count(None) != 1 or any(item and item[0] < 0 for item in limits):
                 return operator
-            if any(item is not None and item[0] < 0 for item in limits):
-                return operator
-            name = sources[limits.index(None)]
+            name = self._changer(sources[limits.index(None)])
+
+    def _changer(self, name: str) -> str:
+        """Returns the node that makes values which the others only move on."""
+        operator, sources = self.operators[name]
+        while operator in _MOVERS and sources:
+            (name, *_) = sources
+            operator, sources = self.operators[name]
+        return name
 
     def random_layers(self, output: int) -> tuple[str, ...]:
         """Returns the layers whose random operators an output depends on, as far as they are not inside functions."""

@@ -67,7 +67,7 @@ def for_pixels(port: Port, graph: TracedGraph, place: int, limits: Interval) -> 
 
 def front(graph: TracedGraph, place: int) -> Front:
     """Returns what the first operators do to the values of an input, up to the first that does anything else."""
-    node, factor, offset = graph.inputs[place], (1.0, 1.0), (0.0, 0.0)
+    node, found = graph.inputs[place], Front()
     followers: dict[str, list[str]] = {}
     for name in sorted(graph.needed):
         kind, sources = graph.operators[name]
@@ -77,33 +77,31 @@ def front(graph: TracedGraph, place: int) -> Front:
         (after,) = followers[node]
         kind, sources = graph.operators[after]
         if kind not in SELECTING:
-            changed = _changed(graph, kind, sources, node, (factor, offset))
+            changed = _changed(graph, kind, sources, node, found)
             if changed is None:
                 break
-            factor, offset = changed
+            found = changed
         node = after
-    return Front(factor=factor, offset=offset)
+    return found
 
 
-def _changed(
-    graph: TracedGraph, kind: str, sources: tuple[str, ...], node: str, so_far: tuple[Interval, Interval]
-) -> tuple[Interval, Interval] | None:
-    """Returns factor and offset behind a step of arithmetic with a constant; None where it is none."""
+def _changed(graph: TracedGraph, kind: str, sources: tuple[str, ...], node: str, so_far: Front) -> Front | None:
+    """Returns the front with a step of arithmetic with a constant behind it; None where the step is none."""
     if len(sources) != 2 or sources[0] == sources[1]:  # Two operands.
         return None
     is_first = sources[0] == node
     number = constant(graph, sources[1] if is_first else sources[0])
     if number is None:
         return None
-    factor, offset = so_far
+    factor, offset = so_far.factor, so_far.offset
     if kind in ("Add", "AddV2", "BiasAdd"):
-        return factor, add_intervals(offset, number)
+        return Front(factor=factor, offset=add_intervals(offset, number))
     if kind == "Sub" and is_first:
-        return factor, subtract(offset, number)
+        return Front(factor=factor, offset=subtract(offset, number))
     if kind == "Sub":
-        return negative(factor), subtract(number, offset)
+        return Front(factor=negative(factor), offset=subtract(number, offset))
     if kind == "Mul":
-        return multiply(factor, number), multiply(offset, number)
+        return Front(factor=multiply(factor, number), offset=multiply(offset, number))
     if kind == "RealDiv" and is_first:
-        return divide(factor, number), divide(offset, number)
+        return Front(factor=divide(factor, number), offset=divide(offset, number))
     return None

@@ -113,12 +113,12 @@ class ExternalModels:
             check_number(self.code_count, "--code-count", most=MOST_CODES)
         if self.condition_range is not None and self.condition_range[0] >= self.condition_range[1]:
             raise SpecError(f"--condition-range must be LOW,HIGH, got {self.condition_range}")
-        if self.image_range is not None and self.data_kind not in (None, DataKind.IMAGE):
-            raise SpecError(f"--image-range is for images, but --data-kind is {self.data_kind}")
-        if self.image_range is not None and not -LARGEST_FLOAT32 <= self.image_range[0] < self.image_range[1] <= (
-            LARGEST_FLOAT32
-        ):
-            raise SpecError(f"--image-range must be LOW,HIGH, got {self.image_range[0]:g},{self.image_range[1]:g}")
+        if self.image_range is not None:
+            low, high = self.image_range
+            if self.data_kind not in (None, DataKind.IMAGE):
+                raise SpecError(f"--image-range is for images, but --data-kind is {self.data_kind}")
+            if not -LARGEST_FLOAT32 <= low < high <= LARGEST_FLOAT32:
+                raise SpecError(f"--image-range must be LOW,HIGH, got {low:g},{high:g}")
         if not 0 < self.scale <= LARGEST_FLOAT32:
             raise SpecError(f"--latent-scale must be positive and finite, got {self.scale:g}")
         if not abs(self.shift) <= LARGEST_FLOAT32:

@@ -23,7 +23,7 @@ from pocketvae.export.external.not_finite import onnx_origin
 from pocketvae.export.from_onnx.folding import fix_batch, fold, is_random, shapes_of, training_operators
 from pocketvae.export.from_onnx.layout import to_last, turn_input, turn_output
 from pocketvae.export.from_onnx.lowering import lower, pixels_as_floats, raised, to_float32
-from pocketvae.export.from_onnx.orders import match_flat, orders
+from pocketvae.export.from_onnx.orders import arranged
 from pocketvae.export.from_onnx.reading import blaming_invalid, read
 from pocketvae.export.from_onnx.sampling import (
     Sampling,
@@ -117,8 +117,7 @@ def _prepared(models: ExternalModels, folder: Path) -> Preparation:
         facts |= dict.fromkeys(["posterior"] if notes else [], "".join(notes))
         parts = {Component.ENCODER: encoder, **parts}
     is_image = models.data_kind in (None, DataKind.IMAGE)
-    doubts = match_flat(parts, models.data_format, is_image=is_image, image_shape=models.image_shape)
-    second, more_doubts = orders(parts, models.data_format)
+    second, doubts = arranged(parts, models.data_format, is_image=is_image, image_shape=models.image_shape)
     paths = {component: folder / f"{component}.onnx" for component in parts}
     for component, part in parts.items():
         _turn(part, second[component])
@@ -126,7 +125,7 @@ def _prepared(models: ExternalModels, folder: Path) -> Preparation:
         facts |= _facts(component, part)
         lines.append(f"{part.path.name}: {component}, {', '.join(part.changes)}")
     lines += [f"{models.decoder.name}: {note}" for note in notes]
-    doubts += (*more_doubts, LOST_PRIOR) if notes and len(latents or decoder.model.graph.input) > 1 else more_doubts
+    doubts += (LOST_PRIOR,) if notes and len(latents or decoder.model.graph.input) > 1 else ()
     prepared = replace(
         models,
         decoder=paths[Component.DECODER],

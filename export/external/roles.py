@@ -161,7 +161,8 @@ def with_image_range(
         if stated == meaning.data_range:
             return meaning
         raise ExportError(
-            f"--image-range {_pair(stated)} contradicts the decoder, whose images are in [{low:g}, {high:g}]: "
+            f"--image-range {stated[0]:g},{stated[1]:g} contradicts the decoder, whose images are in "
+            f"[{low:g}, {high:g}]: "
             f"{meaning.reason}"
         )
     if not is_image or meaning.is_strict:
@@ -169,8 +170,7 @@ def with_image_range(
     usual = next((limits for limits in (_UNIT, _TANH, _PIXELS) if _is_about(limits, *seen)), None)
     limits = stated or usual
     if limits is None:
-        is_said = not meaning.doubt or "--image-range" in meaning.doubt
-        doubt = meaning.doubt if is_said else f"{meaning.doubt}, and black and white with --image-range LOW,HIGH"
+        doubt = meaning.doubt and f"{meaning.doubt}, and black and white with --image-range LOW,HIGH"
         return replace(meaning, doubt=doubt)
     how = "stated with --image-range" if stated else "assumed"
     between = f"black {limits[0]:g} and white {limits[1]:g}"
@@ -187,10 +187,6 @@ def with_image_range(
 def _is_about(limits: tuple[float, float], low: float, high: float) -> bool:
     span = limits[1] - limits[0]
     return all(-_BEYOND * span <= inward <= _SHORT * span for inward in (low - limits[0], limits[1] - high))
-
-
-def _pair(limits: tuple[float, float]) -> str:
-    return f"{limits[0]:g},{limits[1]:g}"
 
 
 def _inside(limits: tuple[float, float], low: float, high: float) -> bool:

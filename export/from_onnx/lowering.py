@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -76,6 +75,8 @@ def pixels_as_floats(model: Any) -> bool:
     import onnx
 
     graph, pixels = model.graph, (onnx.TensorProto.UINT8, onnx.TensorProto.INT8)
+    if not any(value.type.tensor_type.elem_type in pixels for value in (*graph.input, *graph.output)):
+        return False
     values = onnx.shape_inference.infer_shapes(model).graph.value_info
     types = {value.name: value.type.tensor_type.elem_type for value in values}
     gone: list[Any] = []
@@ -96,7 +97,6 @@ def pixels_as_floats(model: Any) -> bool:
         for _, old, new in gone:
             node.input[:] = [new if name == old else name for name in node.input]
             node.output[:] = [new if name == old else name for name in node.output]
-    kept = [copy.deepcopy(node) for node in kept]
     del graph.node[:]
     graph.node.extend(kept)
     return bool(gone)

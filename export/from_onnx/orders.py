@@ -6,8 +6,8 @@ A convolution on one side says where the channels are, and the other side follow
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,15 +53,42 @@ class _Place:
 Orders = Mapping[Component, Mapping[str, bool]]
 
 
-def orders(parts: Mapping[Component, Graphs], stated: DataFormat | None) -> tuple[Orders, tuple[str, ...]]:
+def arranged(
+    parts: Mapping[Component, Graphs],
+    stated: DataFormat | None,
+    *,
+    is_image: bool,
+    image_shape: tuple[int, int, int] | None = None,
+) -> tuple[Orders, tuple[str, ...]]:
     """Returns for each input and output whether its channels are second, and what was assumed.
+
+    Flat inputs and outputs get, in place, the axes that they have in the other file: PyTorch flattens images with their
+    channels first, and artifacts have them last, so that a flat side would be in another order than the other. A latent
+    of DCGAN's form `[N, D, 1, 1]` beside flat moments becomes flat.
 
     Args:
         parts: Encoder and decoder, or the decoder alone.
         stated: By the user, for what operators do not show.
+        is_image: Whether flat data may be images.
+        image_shape: Height, width and channels of flat images; None if they are square.
     """
+    places = list(_places(parts))
+    found, doubts = _orders(parts, places, stated)
+    own = _with_axes(parts, places, found)
+    is_changed, assumed = own != places, ""
+    if is_image:
+        has_colours, assumed = _flat_colours(parts, own, stated, image_shape)
+        is_changed |= has_colours
+    if is_changed:
+        found, doubts = _orders(parts, list(_places(parts)), stated)
+    return found, (assumed, *doubts) if assumed else doubts
+
+
+def _orders(
+    parts: Mapping[Component, Graphs], places: Sequence[_Place], stated: DataFormat | None
+) -> tuple[Orders, tuple[str, ...]]:
     groups: dict[tuple[bool, tuple[int, ...]], list[_Place]] = {}
-    for place in _places(parts):
+    for place in places:
         groups.setdefault((place.is_data, place.sizes), []).append(place)
     found: dict[Component, dict[str, bool]] = {component: {} for component in parts}
     doubts: list[str] = []
@@ -114,26 +141,9 @@ def _decided(
     return [bool(usual)] * len(group), doubt
 
 
-def match_flat(
-    parts: Mapping[Component, Graphs],
-    stated: DataFormat | None,
-    *,
-    is_image: bool,
-    image_shape: tuple[int, int, int] | None = None,
-) -> tuple[str, ...]:
-    """Gives flat inputs and outputs, in place, the axes that they have in the other file, and says what it assumes.
-
-    PyTorch flattens images with their channels first, and artifacts have them last, so that a flat side would be in
-    another order than the other. A latent of DCGAN's form `[N, D, 1, 1]` beside flat moments becomes flat.
-
-    Args:
-        parts: Encoder and decoder, or the decoder alone.
-        stated: By the user, for what operators do not show.
-        is_image: Whether flat data may be images.
-        image_shape: Height, width and channels of flat images; None if they are square.
-    """
-    places = list(_places(parts))
-    found, _ = orders(parts, stated)
+def _with_axes(parts: Mapping[Component, Graphs], places: Sequence[_Place], found: Orders) -> list[_Place]:
+    """Returns the same inputs and outputs, the flat ones with the axes of the other file, which they get in place."""
+    sizes = {(place.component, place.name): place.sizes for place in places}
     for place in places:
         if len(place.sizes) != 1:
             continue
@@ -142,39 +152,46 @@ def match_flat(
             if not same or len(other.sizes) + 1 < _LEAST_RANK or math.prod(other.sizes) != place.sizes[0]:
                 continue
             if math.prod(other.sizes[1:]) == 1 and not place.is_data:
-                _reshape(parts[other.component], other, place.sizes)
+                sizes[other.component, other.name] = place.sizes
             elif found[other.component][other.name] and other.sizes[0] > 1:
-                _reshape(parts[place.component], place, other.sizes)
+                sizes[place.component, place.name] = other.sizes
             break
-    return _flat_colours(parts, stated, image_shape) if is_image else ()
+    for place in places:
+        if sizes[place.component, place.name] != place.sizes:
+            _reshape(parts[place.component], place, sizes[place.component, place.name])
+    return [replace(place, sizes=sizes[place.component, place.name]) for place in places]
 
 
 def _flat_colours(
-    parts: Mapping[Component, Graphs], stated: DataFormat | None, image_shape: tuple[int, int, int] | None
-) -> tuple[str, ...]:
-    """Gives flat images in colour their axes, if both files have them flat."""
-    data = [place for place in _places(parts) if place.is_data]
+    parts: Mapping[Component, Graphs],
+    places: Sequence[_Place],
+    stated: DataFormat | None,
+    image_shape: tuple[int, int, int] | None,
+) -> tuple[bool, str]:
+    """Gives flat images in colour their axes, if both files have them flat; returns whether it did, and a doubt."""
+    data = [place for place in places if place.is_data]
     decoder = next((place for place in data if place.component is Component.DECODER), None)
     if decoder is None or len(decoder.sizes) != 1:
-        return ()
+        return False, ""
     model, count = parts[Component.DECODER].model, decoder.sizes[0]
     height, width, channels = image_shape or _square(count)
     fits = height * width * channels == count and channels > 1
     is_sure = image_shape is not None or (height >= _LEAST_SIDE and _is_bounded(model.graph, decoder.name))
     if not fits or not is_sure:
-        return ()
+        return False, ""
     sizes = (channels, height, width)
     if not (stated is DataFormat.CHANNELS_FIRST if stated else usual_order(model, sizes)):
-        return ()
+        return False, ""
     for place in data:
         if place.sizes == decoder.sizes:
             _reshape(parts[place.component], place, sizes)
     if stated:
-        return ()
-    return (
+        return True, ""
+    doubt = (
         f"the {count} values of {decoder.name!r} were assumed to be a {height}x{width} image whose {channels} channels "
-        f"come first, as PyTorch flattens images: --data-format channels_last says that they come last",
+        f"come first, as PyTorch flattens images: --data-format channels_last says that they come last"
     )
+    return True, doubt
 
 
 def _square(count: int) -> tuple[int, int, int]:

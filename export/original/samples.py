@@ -15,6 +15,7 @@ from pocketvae.data.dataset import to_unit_interval
 from pocketvae.export.original.cost import affordable
 from pocketvae.numerics.gaussian import reparameterize
 from pocketvae.numerics.latents import code_counts, encoded_of, log_variances_of, real_columns, split_latents
+from pocketvae.numerics.pixels import from_pixels
 from pocketvae.spec import Component
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
@@ -198,8 +199,7 @@ def encoder_grey(images: npt.NDArray[Any], vae: VaeSpec) -> npt.NDArray[Any]:
     """Returns items as an encoder takes them, none of them binarized."""
     if vae.data is not DataKind.IMAGE:
         return images.reshape(-1, *vae.tensor_shape(Component.ENCODER))
-    intensities = to_unit_interval(images).reshape(-1, *vae.tensor_shape(Component.ENCODER))
-    return np.float32(vae.data_range[0]) + np.float32(vae.range_span) * intensities
+    return from_pixels(images, vae.data_range).reshape(-1, *vae.tensor_shape(Component.ENCODER))
 
 
 def observed_items(images: npt.NDArray[Any], vae: VaeSpec, rng: np.random.Generator) -> npt.NDArray[Any]:

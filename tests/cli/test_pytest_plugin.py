@@ -6,9 +6,7 @@ import sys
 
 import pytest
 
-from pocketvae.benchmarks.parity import verify as verify_module
-from pocketvae.benchmarks.targets import make_target
-from tests.picky_target import PickyTarget
+from tests.picky_target import add_picky
 
 # Nothing that keeps files, changes this process, or tells of what was imported before.
 ABSENT = ("cacheprovider", "faulthandler", "threadexception", "unraisableexception", "warnings")
@@ -71,8 +69,7 @@ def test_a_bundle_of_which_a_target_supports_nothing_is_an_error(tmp_path, bundl
 
 
 def test_a_target_that_supports_nothing_beside_others_is_skipped_and_says_why(tmp_path, bundles, monkeypatch):
-    target = PickyTarget()
-    monkeypatch.setattr(verify_module, "make_target", lambda name: target if name == "picky" else make_target(name))
+    add_picky(monkeypatch)
     bundle = bundles.make_bundle(tmp_path / "b")
     code, text = run_pytest(tmp_path, "-rs", "--pocketvae", bundle, "--pocketvae-targets", "host,picky")
     assert code == 0, text

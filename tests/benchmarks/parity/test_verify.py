@@ -9,7 +9,6 @@ from pocketvae.benchmarks import junit_xml, verify_bundle, verify_markdown, writ
 from pocketvae.benchmarks.execution import running
 from pocketvae.benchmarks.execution.local import HostRun
 from pocketvae.benchmarks.not_run import NotRun
-from pocketvae.benchmarks.parity import verify as verify_module
 from pocketvae.benchmarks.parity.limits import Limits
 from pocketvae.benchmarks.parity.results import Verdict
 from pocketvae.benchmarks.parity.tables import verdict_line, verify_table
@@ -21,7 +20,7 @@ from pocketvae.documents import encode
 from pocketvae.errors import ManifestError, SpecError, TargetError
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.progress import ignore_progress
-from tests.picky_target import PickyTarget
+from tests.picky_target import add_picky
 
 
 def failed(result):
@@ -260,10 +259,7 @@ def test_a_custom_limit_is_the_user_s_own_decision(tmp_path, bundles):
 
 @pytest.fixture
 def picky(monkeypatch):
-    target = PickyTarget()
-    make_target = verify_module.make_target
-    monkeypatch.setattr(verify_module, "make_target", lambda name: target if name == "picky" else make_target(name))
-    return target
+    return add_picky(monkeypatch)
 
 
 def test_a_target_that_supports_nothing_is_seen_and_no_failure(tmp_path, bundles, picky):

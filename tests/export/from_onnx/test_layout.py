@@ -7,7 +7,7 @@ import pytest
 
 from pocketvae.export.from_onnx.folding import fix_batch
 from pocketvae.export.from_onnx.layout import turn_input, turn_output
-from pocketvae.export.from_onnx.orders import orders
+from pocketvae.export.from_onnx.orders import arranged
 from pocketvae.runtimes.onnxruntime import open_session
 from pocketvae.spec import Component
 from tests.from_onnx_parts import Part
@@ -16,7 +16,7 @@ from tests.onnx_files import conv_encoder, model, node, values
 
 def is_second(made, name):
     fix_batch(Path("m.onnx"), made)
-    found, _ = orders({Component.DECODER: Part(made)}, None)
+    found, _ = arranged({Component.DECODER: Part(made)}, None, is_image=False)
     return found[Component.DECODER][name]
 
 

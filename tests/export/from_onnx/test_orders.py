@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pocketvae.export.from_onnx.folding import fix_batch, shapes_of
-from pocketvae.export.from_onnx.orders import match_flat, orders
+from pocketvae.export.from_onnx.orders import arranged
 from pocketvae.keras.model_form import DataFormat
 from pocketvae.runtimes.onnxruntime import open_session
 from pocketvae.spec import Component
@@ -25,7 +25,7 @@ def part(nodes, inputs, outputs, **weights):
 
 def decided(decoder, encoder=None, stated=None):
     parts = {Component.DECODER: decoder} | ({Component.ENCODER: encoder} if encoder else {})
-    found, doubts = orders(parts, stated)
+    found, doubts = arranged(parts, stated, is_image=False)
     return {name: value for own in found.values() for name, value in own.items()}, doubts
 
 
@@ -123,7 +123,8 @@ def test_a_flat_side_gets_the_axes_of_the_other(flat_side):
         own, name, sizes = decoder, "data", (3, 4, 5)
     before = own.model.SerializeToString()
     parts = {Component.ENCODER: encoder, Component.DECODER: decoder}
-    assert match_flat(parts, None, is_image=True) == ()
+    found, doubts = arranged(parts, None, is_image=True)
+    assert doubts == ()
     assert shapes_of(own.model)[name] == [1, *sizes]
     assert own.changes == [f"{name} [N, 60] is [N, 3, 4, 5]"]
     flat = values(rng, 1, 60)
@@ -133,24 +134,22 @@ def test_a_flat_side_gets_the_axes_of_the_other(flat_side):
     new = {"x": flat.reshape(1, *sizes)} if flat_side == "encoder" else given
     for made in (own.model, own.original):
         np.testing.assert_array_equal(ran(made, new).reshape(expected.shape), expected)
-    assert {orders(parts, None)[0][component][key] for component, key in (("encoder", "x"), ("decoder", "data"))} == {
-        True
-    }
+    assert {found[component][key] for component, key in (("encoder", "x"), ("decoder", "data"))} == {True}
 
 
 def test_a_flat_side_of_one_channel_stays_flat():
     decoder, encoder = reshaping_decoder((1, 4, 5)), flat_encoder(20)
-    assert match_flat({Component.ENCODER: encoder, Component.DECODER: decoder}, None, is_image=True) == ()
+    assert arranged({Component.ENCODER: encoder, Component.DECODER: decoder}, None, is_image=True)[1] == ()
     assert shapes_of(encoder.model)["x"] == [1, 20]
 
 
 def test_a_latent_of_one_place_beside_flat_moments_is_flat():
     up = [node("ConvTranspose", "z k", "data")]
     decoder = part(up, {"z": ["b", 6, 1, 1]}, {"data": ["b", 1, 4, 4]}, k=values(RNG, 6, 1, 4, 4))
-    nodes = [node("Flatten", "x", "f"), node("Gemm", "f w", "mu")]
-    encoder = part(nodes, {"x": ["b", 1, 4, 4]}, {"mu": ["b", 6]}, w=values(RNG, 16, 6))
+    nodes = [node("Flatten", "x", "f"), node("Gemm", "f w", "mu"), node("Gemm", "f w", "logvar")]
+    encoder = part(nodes, {"x": ["b", 1, 4, 4]}, {"mu": ["b", 6], "logvar": ["b", 6]}, w=values(RNG, 16, 6))
     before, z = decoder.model.SerializeToString(), values(RNG, 1, 6)
-    match_flat({Component.ENCODER: encoder, Component.DECODER: decoder}, None, is_image=True)
+    arranged({Component.ENCODER: encoder, Component.DECODER: decoder}, None, is_image=True)
     (expected,) = open_session(before).run(None, {"z": z.reshape(1, 6, 1, 1)})
     np.testing.assert_array_equal(ran(decoder.model, {"z": z}), expected)
 
@@ -163,15 +162,15 @@ def flat_pair(last="Sigmoid", count=768):
 
 def test_flat_images_in_colour_have_their_channels_first_as_pytorch_flattens_them():
     parts = flat_pair()
-    (doubt,) = match_flat(parts, None, is_image=True)
+    _, (doubt,) = arranged(parts, None, is_image=True)
     assert "'data' were assumed to be a 16x16 image whose 3 channels come first, as PyTorch flattens images" in doubt
     assert shapes_of(parts[Component.DECODER].model)["data"] == [1, 3, 16, 16]
     assert shapes_of(parts[Component.ENCODER].model)["x"] == [1, 3, 16, 16]
     parts = flat_pair()
-    assert match_flat(parts, FIRST, is_image=True) == ()
+    assert arranged(parts, FIRST, is_image=True)[1] == ()
     assert shapes_of(parts[Component.DECODER].model)["data"] == [1, 3, 16, 16]
     parts = flat_pair(count=720)
-    (doubt,) = match_flat(parts, None, is_image=True, image_shape=(12, 20, 3))
+    _, (doubt,) = arranged(parts, None, is_image=True, image_shape=(12, 20, 3))
     assert shapes_of(parts[Component.DECODER].model)["data"] == [1, 3, 12, 20]
 
 
@@ -188,5 +187,5 @@ def test_flat_images_in_colour_have_their_channels_first_as_pytorch_flattens_the
     ],
 )
 def test_others_stay_flat(pair, given):
-    assert match_flat(pair, **given) == ()
+    assert arranged(pair, **given)[1] == ()
     assert len(shapes_of(pair[Component.DECODER].model)["data"]) == 2
